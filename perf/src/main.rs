@@ -1,0 +1,111 @@
+//! The command line: which suites run, with which options. What they ask and how they measure is
+//! in `perf/README.md`.
+
+#![deny(unsafe_code)]
+
+mod engines;
+mod fork;
+mod harness;
+mod idle;
+mod latency;
+mod map;
+mod recursions;
+mod report;
+
+use clap::{Parser, ValueEnum};
+use engines::Engine;
+use harness::Options;
+use std::path::PathBuf;
+
+/// The same work on Windlass and its peers, in one run.
+#[derive(Parser)]
+#[command(name = "windlass-perf")]
+struct Cli {
+    /// What to measure.
+    suite: Suite,
+    /// Worker counts, in a list; by default 1 and all cores.
+    #[arg(long, value_delimiter = ',', value_parser = positive)]
+    workers: Vec<usize>,
+    /// Rounds: every engine runs once in each [default: 9, with --quick 2].
+    #[arg(long, value_parser = positive)]
+    rounds: Option<usize>,
+    /// Tiny sizes, to see that everything runs; the figures mean little.
+    #[arg(long)]
+    quick: bool,
+    /// Also writes the rows and the machine's description to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Only the cases whose name holds this text.
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// Only these engines; the sequential version always runs too.
+    #[arg(long, value_delimiter = ',')]
+    engines: Vec<Engine>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Suite {
+    /// What a fork costs, hot and from outside, on even and skewed trees.
+    Fork,
+    /// Loops over a slice, from ten items to ten million.
+    Map,
+    /// What a pool costs while nothing runs on it.
+    Idle,
+    /// How long entering a pool takes.
+    Latency,
+    /// All four.
+    All,
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("a number from 1 up".into()),
+        Ok(number) => Ok(number),
+    }
+}
+
+fn main() {
+    let cli = Cli::parse();
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let mut workers = cli.workers;
+    if workers.is_empty() {
+        workers = vec![1, cores];
+    }
+    workers.sort_unstable();
+    workers.dedup();
+    let opts = Options {
+        workers,
+        rounds: cli.rounds.unwrap_or(if cli.quick { 2 } else { 9 }),
+        quick: cli.quick,
+        only: cli.only,
+        engines: cli.engines,
+    };
+    let machine = report::Machine::look(cores);
+    println!("{}", machine.headline(&opts));
+    let wanted = |suite| cli.suite == suite || cli.suite == Suite::All;
+    let mut rows = Vec::new();
+    // The idle suite goes first, while no other suite has left threads in the process: orx's
+    // global pool, once started, stays to the end.
+    if wanted(Suite::Idle) {
+        rows.extend(idle::run(&opts));
+    }
+    if wanted(Suite::Fork) {
+        rows.extend(fork::run(&opts));
+    }
+    if wanted(Suite::Map) {
+        rows.extend(map::run(&opts));
+    }
+    if wanted(Suite::Latency) {
+        rows.extend(latency::run(&opts));
+    }
+    if rows.is_empty() {
+        eprintln!("no case fits --only");
+        std::process::exit(2);
+    }
+    if let Some(path) = cli.json
+        && let Err(error) = report::write_json(&path, &machine, &opts, &rows)
+    {
+        eprintln!("{}: {error}", path.display());
+        std::process::exit(1);
+    }
+}

@@ -1,0 +1,247 @@
+//! How a pool is configured and started.
+
+use crate::engine::registry::{MAX_WORKERS, Registry};
+use crate::engine::sync::{Mutex, lock, thread};
+use crate::engine::topology::{self, Topology};
+use crate::engine::unwind::AbortOnUnwind;
+use crate::engine::worker::Seated;
+use crate::pool::Pool;
+use crate::{BuildError, engine::sync::Ordering};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// The smallest stack that a worker runs on, in bytes.
+const MIN_STACK: usize = 64 * 1024;
+
+/// Where the workers run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Pinning {
+    /// One worker a physical core, if that is sure to do no harm: the process may use whole cores
+    /// (all hyper-threads of each), the pool has as many workers as there are CPUs, and
+    /// no other live pool of the process has pinned its workers. Otherwise as `Never`.
+    ///
+    /// Nothing is pinned where the system does not tell which CPUs share a core: on macOS, on
+    /// Windows, and in many virtual machines.
+    #[default]
+    Auto,
+    /// The operating system places the workers.
+    Never,
+    /// One worker a physical core, the fastest first, hyper-threads last, within the process's
+    /// affinity mask; a pool with more workers than CPUs starts again from the first.
+    Cores,
+    /// Worker `i` on the `i`-th CPU of the list, by the operating system's numbers.
+    Cpus(Vec<usize>),
+}
+
+/// Configures a [`Pool`].
+///
+/// ```
+/// use windlass::Pool;
+///
+/// let pool = Pool::builder().workers(2).name("crunch").build()?;
+/// assert_eq!(pool.num_workers(), 2);
+/// # Ok::<(), windlass::BuildError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct PoolBuilder {
+    workers: Option<usize>,
+    name: String,
+    stack_size: Option<usize>,
+    pinning: Pinning,
+}
+
+impl Default for PoolBuilder {
+    fn default() -> Self {
+        let name = "windlass".to_owned();
+        PoolBuilder { workers: None, name, stack_size: None, pinning: Pinning::default() }
+    }
+}
+
+impl PoolBuilder {
+    /// How many threads run the pool's work at once, callers that take part included.
+    ///
+    /// The default is the environment variable `WINDLASS_NUM_THREADS`, else the number of CPUs that the
+    /// process may use: its affinity mask and its cgroup's quota are respected.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// The name of the worker threads, which get `-0`, `-1`, .. appended. The default is `windlass`.
+    ///
+    /// A NUL byte in it ends the name. Linux shows the first 15 bytes.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The size of each worker's stack, in bytes. The default is that of `std::thread`.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Where the workers run. The default is [`Pinning::Auto`].
+    pub fn pinning(mut self, pinning: Pinning) -> Self {
+        self.pinning = pinning;
+        self
+    }
+
+    /// Starts the pool's threads, which go to sleep at once.
+    ///
+    /// # Errors
+    /// A [`BuildError`] if a setting makes no sense or a thread cannot be started. A pin that the operating
+    /// system refuses is not an error: the worker runs unpinned, and [`Pool::pinned_cpus`] tells.
+    ///
+    /// # Blocking
+    /// Until every thread has started, some ten microseconds each.
+    pub fn build(self) -> Result<Pool, BuildError> {
+        let width = match self.workers {
+            Some(workers) => workers,
+            None => workers_from_environment()?.unwrap_or_else(topology::default_workers),
+        };
+        if width == 0 {
+            return Err(BuildError::ZeroWorkers);
+        }
+        if width > MAX_WORKERS {
+            return Err(BuildError::TooManyWorkers { asked: width, max: MAX_WORKERS });
+        }
+        if let Some(asked) = self.stack_size.filter(|&asked| asked < MIN_STACK) {
+            return Err(BuildError::StackTooSmall { asked, min: MIN_STACK });
+        }
+        let pins = Pins::choose(&self.pinning, width)?;
+        self.start(width, pins)
+    }
+
+    fn start(self, width: usize, pins: Pins) -> Result<Pool, BuildError> {
+        let registry = Registry::new(width);
+        let (started, starts) = std::sync::mpsc::channel();
+        let mut threads = Vec::with_capacity(width);
+        let prefix = self.name.split('\0').next().unwrap_or_default();
+        for index in 0..width {
+            let mut builder = thread::Builder::new().name(format!("{prefix}-{index}"));
+            if let Some(bytes) = self.stack_size {
+                builder = builder.stack_size(bytes);
+            }
+            let (registry_of_thread, started, cpu) = (Arc::clone(&registry), started.clone(), pins.cpu(index));
+            let spawned = builder.spawn(move || {
+                let registry = registry_of_thread;
+                if let Some(cpu) = cpu {
+                    if topology::pin_current_thread(cpu).is_ok() {
+                        registry.sleep.set_cpu(index, cpu);
+                    }
+                }
+                // The receiver lives until every thread that was started has said so.
+                let _ = started.send(());
+                drop(started);
+                run_worker(&registry, index);
+            });
+            match spawned {
+                Ok(thread) => threads.push(thread),
+                Err(source) => {
+                    registry.stop();
+                    for thread in threads {
+                        // A worker thread catches what user code throws, so it ends normally.
+                        let _ = thread.join();
+                    }
+                    return Err(BuildError::Spawn { worker: index, source });
+                }
+            }
+        }
+        drop(started);
+        // The pins are in place when the pool is handed out; under shuttle the receiver would block
+        // the one real thread, and there is nothing to pin.
+        #[cfg(not(shuttle))]
+        for () in starts {}
+        #[cfg(shuttle)]
+        drop(starts);
+        Ok(Pool::new_started(registry, threads, pins.guard))
+    }
+}
+
+fn run_worker(registry: &Registry, index: usize) {
+    let guard = AbortOnUnwind("a worker's main loop");
+    let worker = &registry.threads()[index];
+    worker.sit_down();
+    // SAFETY: this thread alone holds the seat, until it ends; the registry outlives the guard.
+    let seated = unsafe { Seated::new(worker) };
+    worker.main_loop();
+    drop(seated);
+    guard.disarm();
+}
+
+fn workers_from_environment() -> Result<Option<usize>, BuildError> {
+    let Some(value) = std::env::var_os("WINDLASS_NUM_THREADS").filter(|value| !value.is_empty())
+    else {
+        return Ok(None);
+    };
+    let parsed = value.to_str().and_then(|text| text.trim().parse().ok());
+    match parsed {
+        Some(workers) if (1..=MAX_WORKERS).contains(&workers) => Ok(Some(workers)),
+        _ => Err(BuildError::BadEnvironment { value: value.to_string_lossy().into_owned() }),
+    }
+}
+
+/// Whether a live pool of this process was pinned by [`Pinning::Auto`].
+static AUTO_PINNED: AtomicBool = AtomicBool::new(false);
+
+/// Lets the next pool pin when this one is gone.
+#[derive(Debug)]
+pub(crate) struct AutoPinGuard(());
+
+impl Drop for AutoPinGuard {
+    fn drop(&mut self) {
+        AUTO_PINNED.store(false, Ordering::Release);
+    }
+}
+
+/// The CPUs of the workers.
+struct Pins {
+    cpus: Vec<usize>,
+    guard: Option<AutoPinGuard>,
+}
+
+impl Pins {
+    fn choose(pinning: &Pinning, width: usize) -> Result<Pins, BuildError> {
+        let none = Pins { cpus: Vec::new(), guard: None };
+        match pinning {
+            Pinning::Never => Ok(none),
+            Pinning::Cores => Ok(Pins { cpus: Topology::detect().placement(), guard: None }),
+            Pinning::Auto => {
+                let topology = Topology::detect();
+                if !topology.covers_whole_cores() || topology.cpus.len() != width {
+                    return Ok(none);
+                }
+                if AUTO_PINNED.swap(true, Ordering::AcqRel) {
+                    return Ok(none);
+                }
+                Ok(Pins { cpus: topology.placement(), guard: Some(AutoPinGuard(())) })
+            }
+            Pinning::Cpus(cpus) => {
+                if cpus.len() != width {
+                    return Err(BuildError::CpuCount { cpus: cpus.len(), workers: width });
+                }
+                let topology = Topology::detect();
+                let allowed = |cpu: &&usize| topology.cpus.iter().any(|known| known.id == **cpu);
+                match cpus.iter().find(|cpu| !allowed(cpu)) {
+                    Some(&cpu) => Err(BuildError::CpuNotAllowed { cpu }),
+                    None => Ok(Pins { cpus: cpus.clone(), guard: None }),
+                }
+            }
+        }
+    }
+
+    fn cpu(&self, index: usize) -> Option<usize> {
+        (!self.cpus.is_empty()).then(|| self.cpus[index % self.cpus.len()])
+    }
+}
+
+/// The threads of a pool, until it ends.
+pub(crate) type Threads = Mutex<Vec<thread::JoinHandle<()>>>;
+
+/// Takes the threads out.
+pub(crate) fn take_threads(threads: &Threads) -> Vec<thread::JoinHandle<()>> {
+    std::mem::take(&mut *lock(threads))
+}

@@ -1,0 +1,35 @@
+//! The mechanism: moves jobs between threads, and knows no priority, group, deadline or retry.
+//!
+//! | file | owns | may call |
+//! |---|---|---|
+//! | `sync` | the door to atomics, locks and threads (std, loom or shuttle) | - |
+//! | `clock` | ticks | - |
+//! | `unwind` | where panics are caught | - |
+//! | `topology` | CPUs, caches, pinning | - |
+//! | `forked` | the notice of fork(2) | - |
+//! | `park` | one parker a worker | `sync` |
+//! | `latch` | the completion of one piece of work | `sync` |
+//! | `sleep` | who is awake, permits, who wakes whom | `park`, `topology` |
+//! | `site` | what call sites have cost lately | - |
+//! | `region` | whether a cold tree of forks is worth a wake | `site`, `clock` |
+//! | `job` | erased jobs, the stack job of a fork | `latch`, `unwind`, `worker` |
+//! | `worker` | the fork stack, its published tier, attention | all above |
+//! | `search` | the main loop, stealing, waiting | `worker`, `registry` |
+//! | `registry` | the shared state of a pool, guests, the injector, the end | all above |
+//!
+//! `README.md` in this folder is the maintainer's map: vocabulary, protocols, races, rejected designs.
+
+pub(crate) mod clock;
+pub(crate) mod forked;
+pub(crate) mod job;
+pub(crate) mod latch;
+pub(crate) mod park;
+pub(crate) mod region;
+pub(crate) mod registry;
+pub(crate) mod search;
+pub(crate) mod site;
+pub(crate) mod sleep;
+pub(crate) mod sync;
+pub(crate) mod topology;
+pub(crate) mod unwind;
+pub(crate) mod worker;

@@ -1,0 +1,425 @@
+//! The state that the threads of one pool share, how a thread gets in, and how the pool ends.
+
+use super::clock;
+use super::job::JobRef;
+use super::sleep::Sleep;
+use super::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, lock};
+use super::unwind::{self, Payload};
+use super::worker::{Seated, Worker};
+use crossbeam_deque::{Injector, Steal};
+use crossbeam_utils::CachePadded;
+use std::sync::Arc;
+
+/// The most workers that a pool may have: what the packed counters of `sleep` hold, guests and
+/// resumed waiters included, with room to spare.
+pub(crate) const MAX_WORKERS: usize = 1 << 12;
+
+/// What waking a sleeper costs all in all, in microseconds: a region or loop that is shorter wakes nobody.
+/// Measured as the time at which two threads start to beat one on this kind of machine (DESIGN.md, "Numbers").
+const WORTH_WAKING_US: u64 = 10;
+
+/// See the module.
+pub(crate) struct Registry {
+    pub(crate) sleep: Sleep,
+    /// The pool's threads, then the guests' seats.
+    workers: Box<[Worker]>,
+    width: usize,
+    /// One bit a guest seat, set while it is free.
+    free_seats: Box<[AtomicU64]>,
+    injector: Injector<JobRef>,
+    /// Jobs that a leapfrogging waiter took from its thief a moment too late. Nearly always empty.
+    returned: Mutex<Vec<JobRef>>,
+    num_returned: CachePadded<AtomicUsize>,
+    stop: AtomicBool,
+    ticks_per_us: u64,
+    /// In ticks.
+    pub(crate) worth_waking: u64,
+    /// The process's generation when the pool was made; another one after fork(2).
+    generation: u32,
+}
+
+impl Registry {
+    pub(crate) fn new(width: usize) -> Arc<Registry> {
+        // A parked guest gives its permit back and keeps its seat, so there can be more guests
+        // than permits. Without a free seat a caller is served through the injector instead.
+        let seats = (2 * width).max(8);
+        let ticks_per_us = clock::ticks_per_us();
+        let registry = Arc::new(Registry {
+            sleep: Sleep::new(width),
+            workers: (0..width + seats).map(|index| Worker::new(index as u32)).collect(),
+            width,
+            free_seats: (0..seats)
+                .step_by(64)
+                .map(|first| AtomicU64::new(u64::MAX >> (64 - (seats - first).min(64))))
+                .collect(),
+            injector: Injector::new(),
+            returned: Mutex::new(Vec::new()),
+            num_returned: CachePadded::new(AtomicUsize::new(0)),
+            stop: AtomicBool::new(false),
+            ticks_per_us,
+            worth_waking: WORTH_WAKING_US * ticks_per_us,
+            generation: super::forked::generation(),
+        });
+        for worker in &registry.workers {
+            worker.set_registry(&*registry);
+        }
+        registry
+    }
+
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    pub(crate) fn worker(&self, index: u32) -> &Worker {
+        &self.workers[index as usize]
+    }
+
+    /// The pool's own threads.
+    pub(crate) fn threads(&self) -> &[Worker] {
+        &self.workers[..self.width]
+    }
+
+    /// All seats, for inspection.
+    pub(crate) fn seats(&self) -> &[Worker] {
+        &self.workers
+    }
+
+    pub(crate) fn us(&self, us: u64) -> u64 {
+        us * self.ticks_per_us
+    }
+
+    // ---- getting in --------------------------------------------------------------------------------
+
+    /// Runs `op` on the calling thread if it is in this pool already; else as a guest; else, when every
+    /// permit is taken, on one of the pool's threads while the caller blocks.
+    #[inline]
+    pub(crate) fn enter<R: Send>(&self, op: impl FnOnce(&Worker) -> R + Send) -> R {
+        Worker::with_seat_in(self, |seat| match seat {
+            Some(worker) => op(worker),
+            None => self.enter_as_guest(op),
+        })
+    }
+
+    fn enter_as_guest<R: Send>(&self, op: impl FnOnce(&Worker) -> R + Send) -> R {
+        self.check_not_forked();
+        if self.sleep.try_enter() {
+            match self.claim_seat() {
+                Some(worker) => {
+                    // SAFETY: the seat is ours until `guest` is dropped, on return or unwind.
+                    let guest = unsafe { Guest::new(worker) };
+                    return op(guest.worker);
+                }
+                None => self.leave(),
+            }
+        }
+        self.inject_and_wait(op)
+    }
+
+    fn claim_seat(&self) -> Option<&Worker> {
+        for (word, free) in self.free_seats.iter().enumerate() {
+            let mut bits = free.load(Ordering::Relaxed);
+            while bits != 0 {
+                let bit = bits & bits.wrapping_neg();
+                // Acquire pairs with the Release of the guest who left: its stack is ours now.
+                bits = free.fetch_and(!bit, Ordering::Acquire);
+                if bits & bit != 0 {
+                    let seat = self.width + word * 64 + bit.trailing_zeros() as usize;
+                    return Some(&self.workers[seat]);
+                }
+            }
+        }
+        None
+    }
+
+    fn free_seat(&self, worker: &Worker) {
+        let seat = worker.index() as usize - self.width;
+        // Release pairs with the Acquire in `claim_seat`.
+        self.free_seats[seat / 64].fetch_or(1 << (seat % 64), Ordering::Release);
+    }
+
+    /// Gives a permit back. If work was held back for lack of permits, wakes a worker for it.
+    pub(crate) fn leave(&self) {
+        if self.sleep.leave() {
+            self.wake_if_needed();
+        }
+    }
+
+    #[cold]
+    fn wake_if_needed(&self) {
+        let someone_runs = self.sleep.word().active() > 0;
+        if someone_runs || self.has_public_work() {
+            self.sleep.notify();
+        }
+    }
+
+    /// Hands `op` to the pool's threads and blocks until it has run.
+    #[cold]
+    fn inject_and_wait<R: Send>(&self, op: impl FnOnce(&Worker) -> R + Send) -> R {
+        let mut result = None;
+        let slot = &mut result;
+        self.blocking(|| {
+            self.inject_and_block(|worker| *slot = Some(unwind::catch(|| op(worker))));
+        });
+        match result {
+            Some(Ok(value)) => value,
+            Some(Err(payload)) => std::panic::resume_unwind(payload),
+            None => unreachable!("an injected job has run when its signal is set"),
+        }
+    }
+
+    /// Blocks the calling thread in `f`; the permits that it holds in other pools (and this one) go to others
+    /// meanwhile, because those may be what `f` waits for.
+    pub(crate) fn blocking<R>(&self, f: impl FnOnce() -> R) -> R {
+        let mut held: Vec<*const Registry> = Vec::new();
+        Worker::for_each_seat(|worker| {
+            let registry: *const Registry = worker.registry();
+            if !held.contains(&registry) {
+                // What we have forked there must not wait for us.
+                worker.publish_all();
+                worker.registry().leave();
+                held.push(registry);
+            }
+        });
+        // `f` only blocks; it does not unwind.
+        let result = f();
+        for registry in held {
+            // SAFETY: this thread has a seat in it, so it is live.
+            unsafe { (*registry).sleep.resume() };
+        }
+        result
+    }
+
+    fn inject_and_block(&self, f: impl FnOnce(&Worker) + Send) {
+        struct Injected<F> {
+            f: F,
+            signal: Arc<Signal>,
+        }
+        /// # Safety
+        /// `data` is the live `Option<Injected<F>>` of a caller that waits for the signal.
+        unsafe fn run<F: FnOnce(&Worker) + Send>(data: *const (), worker: &Worker) {
+            // SAFETY: by contract, and nobody else touches it until the signal.
+            let job = unsafe { (*data.cast_mut().cast::<Option<Injected<F>>>()).take() };
+            if let Some(Injected { f, signal }) = job {
+                f(worker);
+                // Our own handle keeps the signal alive; the job's memory may be gone now (L7).
+                signal.set();
+            }
+        }
+        fn runner<F: FnOnce(&Worker) + Send>(
+            _: &Option<Injected<F>>,
+        ) -> unsafe fn(*const (), &Worker) {
+            run::<F>
+        }
+        let signal = Arc::new(Signal::default());
+        let mut job = Some(Injected { f, signal: Arc::clone(&signal) });
+        let run = runner(&job);
+        self.inject(JobRef { data: (&raw mut job).cast_const().cast(), run });
+        signal.wait();
+    }
+
+    /// Queues a job from outside and sees to it that it is seen.
+    pub(crate) fn inject(&self, job: JobRef) {
+        self.injector.push(job);
+        self.sleep.notify();
+    }
+
+    // ---- sources of work ---------------------------------------------------------------------------
+
+    pub(crate) fn pop_injected(&self) -> Option<JobRef> {
+        loop {
+            match self.injector.steal() {
+                Steal::Success(job) => return Some(job),
+                Steal::Empty => return None,
+                Steal::Retry => {}
+            }
+        }
+    }
+
+    /// Puts back a job that the caller took and may not run. Its owner may run it, and so may any idle worker.
+    #[cold]
+    pub(crate) fn give_back(&self, job: JobRef) {
+        // SAFETY: un-run, so its owner waits and keeps it alive.
+        let header = unsafe { &*super::job::header_of(job.data) };
+        // Read before the job becomes visible: once another worker may run it, the header may be gone (L7).
+        let owner = header.owner;
+        let mut returned = lock(&self.returned);
+        returned.push(job);
+        // Release: pairs with the Acquire in `has_returned`.
+        self.num_returned.store(returned.len(), Ordering::Release);
+        // Under the lock nobody can take the job, so the header is still live for the nudge.
+        let parked = header.latch.nudge();
+        drop(returned);
+        if parked {
+            self.unpark(owner);
+        }
+        self.sleep.notify();
+    }
+
+    /// Takes a returned job: any, or the very one that is asked for.
+    pub(crate) fn pop_returned(&self, wanted: Option<JobRef>) -> Option<JobRef> {
+        if !self.has_returned() {
+            return None;
+        }
+        let mut returned = lock(&self.returned);
+        let at = match wanted {
+            None => returned.len().checked_sub(1)?,
+            Some(wanted) => returned.iter().position(|job| job.data == wanted.data)?,
+        };
+        let job = returned.swap_remove(at);
+        self.num_returned.store(returned.len(), Ordering::Release);
+        Some(job)
+    }
+
+    pub(crate) fn has_returned(&self) -> bool {
+        self.num_returned.load(Ordering::Acquire) > 0
+    }
+
+    fn has_public_work(&self) -> bool {
+        self.has_returned()
+            || !self.injector.is_empty()
+            || self
+                .occupied(0)
+                .any(|worker| !worker.shared.forks.is_empty() || !worker.shared.lane.is_empty())
+    }
+
+    /// Whether there is anything that `worker` could do. Every source must be here: a sleeper looks
+    /// once more through this before it parks, and a source that is missing is a lost wake-up.
+    pub(crate) fn has_work(&self, worker: &Worker) -> bool {
+        worker.has_broadcast() || self.has_public_work()
+    }
+
+    /// Everybody but `me`, the threads first, from a random start.
+    pub(crate) fn victims(&self, me: u32, random: u64) -> impl Iterator<Item = &Worker> {
+        // The high half of the product is uniform in 0..width.
+        let start = ((random >> 32) * self.width as u64) >> 32;
+        self.occupied(start as usize).filter(move |worker| worker.index() != me)
+    }
+
+    /// The threads, from `start` on and around, then the seats that hold a guest.
+    fn occupied(&self, start: usize) -> impl Iterator<Item = &Worker> {
+        let (before, after) = self.threads().split_at(start);
+        let guests = self.free_seats.iter().enumerate().flat_map(move |(word, free)| {
+            let seats = (self.workers.len() - self.width - word * 64).min(64);
+            // Acquire: a guest that published before we looked is seen, see `claim_seat`.
+            let mut taken = !free.load(Ordering::Acquire) & (u64::MAX >> (64 - seats));
+            std::iter::from_fn(move || {
+                let bit = (taken != 0).then(|| taken.trailing_zeros() as usize)?;
+                taken &= taken - 1;
+                Some(&self.workers[self.width + word * 64 + bit])
+            })
+        });
+        after.iter().chain(before).chain(guests)
+    }
+
+    // ---- waking ------------------------------------------------------------------------------------
+
+    /// Wakes the thread in a seat that waits on a latch.
+    pub(crate) fn unpark(&self, seat: u32) {
+        self.worker(seat).shared.parker.unpark();
+    }
+
+    /// Makes worker `index` look at its broadcasts: it sleeps, or waits, or will look before it does either.
+    pub(crate) fn summon(&self, index: usize) {
+        self.sleep.wake_for_certain(index);
+        self.unpark(index as u32);
+    }
+
+    // ---- the end -----------------------------------------------------------------------------------
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Asks every thread to end once it finds no more work.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        for index in 0..self.width {
+            self.sleep.wake_for_certain(index);
+        }
+    }
+
+    /// Panics in a child of fork(2), where the pool's threads do not exist.
+    pub(crate) fn check_not_forked(&self) {
+        assert!(
+            !self.is_from_before_fork(),
+            "windlass: this pool was made before fork(2) and has no threads in the child process; \
+             build a new Pool in the child (Pool::global() does so by itself)"
+        );
+    }
+
+    pub(crate) fn is_from_before_fork(&self) -> bool {
+        self.generation != super::forked::generation()
+    }
+}
+
+/// A caller from outside who takes part: holds a permit and a seat.
+struct Guest<'a> {
+    worker: &'a Worker,
+    seated: Option<Seated>,
+}
+
+impl<'a> Guest<'a> {
+    /// # Safety
+    /// The caller has just claimed the seat and a permit; the guest gives both back.
+    unsafe fn new(worker: &'a Worker) -> Self {
+        worker.sit_down();
+        worker.set_busy(true);
+        // SAFETY: held until the guest drops.
+        Guest { worker, seated: Some(unsafe { Seated::new(worker) }) }
+    }
+}
+
+impl Drop for Guest<'_> {
+    fn drop(&mut self) {
+        drop(self.seated.take());
+        self.worker.set_busy(false);
+        self.worker.stand_up();
+        let registry = self.worker.registry();
+        registry.free_seat(self.worker);
+        registry.leave();
+    }
+}
+
+/// What a thread without a seat waits on.
+#[derive(Debug, Default)]
+pub(crate) struct Signal {
+    set: Mutex<bool>,
+    condvar: Condvar,
+}
+
+impl Signal {
+    pub(crate) fn set(&self) {
+        *lock(&self.set) = true;
+        self.condvar.notify_one();
+    }
+
+    pub(crate) fn wait(&self) {
+        let mut set = lock(&self.set);
+        while !*set {
+            set = self.condvar.wait(set).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+    }
+}
+
+/// The first panic of several: the one that is propagated. Later ones are dropped.
+#[derive(Debug, Default)]
+pub(crate) struct FirstPanic(Mutex<Option<Payload>>);
+
+impl FirstPanic {
+    pub(crate) fn keep(&self, payload: Payload) {
+        let mut first = lock(&self.0);
+        if first.is_none() {
+            *first = Some(payload);
+            return;
+        }
+        drop(first);
+        unwind::drop_quietly(payload);
+    }
+
+    pub(crate) fn resume(&self) {
+        let payload = lock(&self.0).take();
+        if let Some(payload) = payload {
+            std::panic::resume_unwind(payload);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Looking for work: the worker's main loop, and the two waits that may run something meanwhile.
+//!
+//! An idle worker runs anything. A worker that waits runs only what it waits for (L2): at a join
+//! the descendants of its stolen fork, which it steals back from the thief (leapfrogging); in a
+//! scope that scope's tasks. The stack therefore grows no deeper by stealing than it would
+//! sequentially, and a lock held across a wait is never asked for by foreign work.
+
+use super::clock;
+use super::job::{ForkHeader, JobRef, NOBODY};
+use super::latch::Latch;
+use super::registry::Registry;
+use super::sync::{self, Ordering};
+use super::worker::Worker;
+use crossbeam_deque::{Steal, Stealer};
+
+/// How long an idle worker searches before it sleeps. About the cost of going to sleep and being woken again
+/// (5 us for the waker, 10-50 us until the woken thread runs), so that searching at most doubles it.
+const SEARCH_US: u64 = 50;
+/// How long a waiter spins before it parks; the same reasoning.
+const WAIT_US: u64 = 50;
+/// Every how many looks the injector comes first, so that work from outside is not starved by the inside.
+const FAIRNESS: u32 = 61;
+/// Pauses between two rounds over the victims.
+const PAUSES: u32 = 8;
+
+impl Worker {
+    /// The life of a pool thread. Returns when the pool stops and no work is left.
+    pub(crate) fn main_loop(&self) {
+        let registry = self.registry();
+        let me = self.index() as usize;
+        loop {
+            registry.sleep.park(me);
+            // Claimed: awake, with a permit, and counted as a searcher.
+            loop {
+                if let Some(job) = self.search() {
+                    registry.sleep.end_search();
+                    self.run_at_the_bottom(job);
+                    registry.sleep.start_search();
+                } else if !registry.is_stopping() {
+                    break;
+                } else if registry.has_work(self) {
+                    sync::thread::yield_now();
+                } else {
+                    return registry.sleep.retire();
+                }
+            }
+            registry.sleep.announce(me);
+            // The last look, at every source of work.
+            self.ask_the_busy();
+            if registry.is_stopping() {
+                // `stop` may have counted its sleepers before we became one.
+                registry.sleep.wake_for_certain(me);
+            } else if registry.has_work(self) {
+                registry.sleep.notify();
+            }
+        }
+    }
+
+    /// Looks for work for a while. `None`: time to sleep.
+    fn search(&self) -> Option<JobRef> {
+        let registry = self.registry();
+        let mut start = None;
+        loop {
+            if registry.sleep.is_over_width() {
+                return None;
+            }
+            self.run_broadcasts();
+            if let Some(job) = self.find_work() {
+                return Some(job);
+            }
+            if registry.is_stopping() || cfg!(any(loom, shuttle)) {
+                return None;
+            }
+            // The clock only from the second round on: most searches end in the first.
+            match start {
+                None => start = Some(clock::ticks()),
+                Some(start) if clock::since(start) > registry.us(SEARCH_US) => return None,
+                Some(_) => {}
+            }
+            self.ask_the_busy();
+            for _ in 0..PAUSES {
+                sync::spin_loop();
+            }
+        }
+    }
+
+    /// One round over all sources.
+    fn find_work(&self) -> Option<JobRef> {
+        let registry = self.registry();
+        if self.random() % u64::from(FAIRNESS) == 0 {
+            if let Some(job) = registry.pop_injected() {
+                return Some(job);
+            }
+        }
+        self.pop_lane()
+            .or_else(|| registry.pop_returned(None))
+            .or_else(|| self.steal_any())
+            .or_else(|| registry.pop_injected())
+    }
+
+    fn steal_any(&self) -> Option<JobRef> {
+        registry_victims(self).find_map(|victim| {
+            let job = steal_from(&victim.shared.forks).or_else(|| steal_from(&victim.shared.lane));
+            if job.is_some() {
+                self.shared.steals.fetch_add(1, Ordering::Relaxed);
+            }
+            job
+        })
+    }
+
+    /// Asks every busy worker that has nothing public to publish at its next fork.
+    fn ask_the_busy(&self) {
+        for victim in registry_victims(self) {
+            if victim.shared.forks.is_empty() {
+                victim.ask();
+            }
+        }
+    }
+
+    /// Waits until the stolen fork behind `header` is finished. `true`: it came back un-run, and is ours to run.
+    pub(crate) fn wait_for_fork(&self, header: &ForkHeader, job: JobRef) -> bool {
+        let registry = self.registry();
+        let mut start = clock::ticks();
+        loop {
+            if header.latch.probe() {
+                return false;
+            }
+            let thief = header.thief.load(Ordering::Relaxed);
+            if thief != NOBODY {
+                let thief = registry.worker(thief);
+                if let Some(found) = steal_from(&thief.shared.forks) {
+                    // It descends from our fork if that was still running when we took it (worker
+                    // I4): the thief had nothing public when it took ours.
+                    if header.latch.probe() {
+                        registry.give_back(found);
+                        return false;
+                    }
+                    self.shared.steals.fetch_add(1, Ordering::Relaxed);
+                    // SAFETY: stolen, so ours alone; its owner keeps it alive until its latch is set.
+                    unsafe { (found.run)(found.data, self) };
+                    start = clock::ticks();
+                    continue;
+                }
+                thief.ask();
+            }
+            if registry.pop_returned(Some(job)).is_some() {
+                return true;
+            }
+            if self.has_broadcast() {
+                self.run_broadcasts();
+            }
+            if clock::since(start) < registry.us(WAIT_US) && !cfg!(any(loom, shuttle)) {
+                for _ in 0..PAUSES {
+                    sync::spin_loop();
+                }
+                continue;
+            }
+            registry.check_not_forked();
+            self.park_on(&header.latch, || registry.has_returned());
+            start = clock::ticks();
+        }
+    }
+
+    /// Parks until the latch is set, nudged, or a broadcast comes; gives the permit to somebody else meanwhile.
+    /// `has_work` is asked once more after the announcement.
+    pub(crate) fn park_on(&self, latch: &Latch, has_work: impl Fn() -> bool) {
+        if !latch.announce_park() {
+            return;
+        }
+        let registry = self.registry();
+        // Pairs with whoever published first and looked for our announcement then (`nudge`): one of us sees the other.
+        sync::fence(Ordering::SeqCst);
+        if has_work() || self.has_broadcast() {
+            latch.retract_park();
+            return;
+        }
+        registry.leave();
+        while latch.is_parked() && !self.has_broadcast() {
+            self.shared.parker.park();
+        }
+        latch.retract_park();
+        registry.sleep.resume();
+    }
+}
+
+/// Everybody else in the registry, from a random start: threads and guests alike.
+fn registry_victims(me: &Worker) -> impl Iterator<Item = &Worker> {
+    let registry: &Registry = me.registry();
+    registry.victims(me.index(), me.random())
+}
+
+/// Takes the oldest job.
+pub(crate) fn steal_from(stealer: &Stealer<JobRef>) -> Option<JobRef> {
+    loop {
+        match stealer.steal() {
+            Steal::Success(job) => return Some(job),
+            Steal::Empty => return None,
+            // Lost a race, so somebody else made progress.
+            Steal::Retry => sync::spin_loop(),
+        }
+    }
+}

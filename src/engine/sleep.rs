@@ -1,0 +1,311 @@
+//! Who is awake, who sleeps, and who wakes whom: one packed word and one parker a worker.
+//!
+//! Called by the worker loop, by whoever published work, and by guests that come and go. The
+//! protocol, the races it excludes and the rejected variants stand in `engine/README.md`, "Sleep".
+//!
+//! I1. `active` counts every thread that holds a permit: awake workers and guests. A permit is
+//!     taken only while `active < width`, except by a waiter that resumes and by a targeted wake.
+//! I2. `searching` counts the awake workers that look for work; a claimed sleeper counts from the claim on.
+//! I3. The number of workers whose state is `ASLEEP` is at least `sleeping` plus the number of
+//!     claims that have not found their sleeper yet. So a claim always finds one.
+//! I4. Whoever makes work visible calls [`Sleep::notify`] after; whoever goes to sleep looks at every source
+//!     of work between [`Sleep::announce`] and [`Sleep::park`].
+
+use super::park::Parker;
+use super::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use crossbeam_utils::CachePadded;
+
+const AWAKE: u32 = 0;
+const ASLEEP: u32 = 1;
+const CLAIMED: u32 = 2;
+
+/// The packed word, most significant first: `deferred:1, unused:15, sleeping:16, searching:16, active:16`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Word(u64);
+
+const ACTIVE: u64 = 1;
+const SEARCHING: u64 = 1 << 16;
+const SLEEPING: u64 = 1 << 32;
+const FIELD: u64 = 0xffff;
+/// Somebody would have woken a worker, but every permit was taken.
+const DEFERRED: u64 = 1 << 63;
+
+impl Word {
+    pub(crate) fn active(self) -> usize {
+        (self.0 & FIELD) as usize
+    }
+    pub(crate) fn searching(self) -> usize {
+        (self.0 / SEARCHING & FIELD) as usize
+    }
+    pub(crate) fn sleeping(self) -> usize {
+        (self.0 / SLEEPING & FIELD) as usize
+    }
+    pub(crate) fn is_deferred(self) -> bool {
+        self.0 & DEFERRED != 0
+    }
+}
+
+impl std::fmt::Debug for Word {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Word")
+            .field("active", &self.active())
+            .field("searching", &self.searching())
+            .field("sleeping", &self.sleeping())
+            .field("deferred", &self.is_deferred())
+            .finish()
+    }
+}
+
+/// One worker's own part.
+struct Bed {
+    state: AtomicU32,
+    parker: Parker,
+    /// The CPU that the worker is pinned to, plus one; 0 when it floats. Written once, at its start.
+    cpu: AtomicUsize,
+}
+
+/// See the module.
+pub(crate) struct Sleep {
+    word: CachePadded<AtomicU64>,
+    width: usize,
+    beds: Box<[CachePadded<Bed>]>,
+}
+
+impl Sleep {
+    /// `width` workers, all of them asleep.
+    pub(crate) fn new(width: usize) -> Self {
+        let bed = || Bed {
+            state: AtomicU32::new(ASLEEP),
+            parker: Parker::new(),
+            cpu: AtomicUsize::new(0),
+        };
+        Sleep {
+            word: CachePadded::new(AtomicU64::new(SLEEPING * width as u64)),
+            width,
+            beds: (0..width).map(|_| CachePadded::new(bed())).collect(),
+        }
+    }
+
+    /// The state of the word, for decisions that a stale answer does not harm.
+    #[inline]
+    pub(crate) fn word(&self) -> Word {
+        Word(self.word.load(Ordering::Relaxed))
+    }
+
+    /// Whether somebody could take work that is published now: a searcher is about, or a sleeper may be woken.
+    #[inline]
+    pub(crate) fn has_taker(&self) -> bool {
+        let word = self.word();
+        word.searching() > 0 || (word.sleeping() > 0 && word.active() < self.width)
+    }
+
+    /// Whether more threads run than the pool's width, so that a searcher should go to sleep.
+    #[inline]
+    pub(crate) fn is_over_width(&self) -> bool {
+        self.word().active() > self.width
+    }
+
+    // ---- permits -------------------------------------------------------------------------------
+
+    /// A guest asks for a permit.
+    #[inline]
+    pub(crate) fn try_enter(&self) -> bool {
+        let mut word = self.word();
+        loop {
+            if word.active() >= self.width {
+                return false;
+            }
+            match self.swap_word(word, Word(word.0 + ACTIVE)) {
+                Ok(()) => return true,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// A guest, or a waiter that is about to park, gives its permit back. `true`: somebody had work to hand
+    /// out while no permit was free, and nobody searches now; the caller looks whether that still
+    /// holds, and notifies.
+    #[inline]
+    pub(crate) fn leave(&self) -> bool {
+        let mut word = self.word();
+        // One step for the permit and the note: a producer that relies on the note must not lose
+        // it between the two.
+        while let Err(now) = self.swap_word(word, Word((word.0 - ACTIVE) & !DEFERRED)) {
+            word = now;
+        }
+        word.is_deferred() && word.searching() == 0
+    }
+
+    /// A waiter that parked takes its permit again, even above the width: it may hold a lock that
+    /// a permit holder waits for, so it must not wait for a permit.
+    pub(crate) fn resume(&self) {
+        self.word.fetch_add(ACTIVE, Ordering::AcqRel);
+    }
+
+    /// Notes that private work could be shared as soon as a permit is free, if none is now.
+    pub(crate) fn defer(&self) {
+        let mut word = self.word();
+        while word.sleeping() > 0 && word.active() >= self.width && !word.is_deferred() {
+            match self.swap_word(word, Word(word.0 | DEFERRED)) {
+                Ok(()) => return,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    // ---- waking --------------------------------------------------------------------------------
+
+    /// Makes sure that published work is seen: by a searcher if there is one, else by one sleeper,
+    /// which is claimed and woken. Returns whether a thread was woken.
+    #[inline]
+    pub(crate) fn notify(&self) -> bool {
+        // Pairs with the fence in `announce`: either we see the sleeper, or it sees our work.
+        fence(Ordering::SeqCst);
+        let word = self.word();
+        if word.searching() > 0 || word.sleeping() == 0 {
+            return false;
+        }
+        self.notify_slow(word)
+    }
+
+    #[cold]
+    fn notify_slow(&self, mut word: Word) -> bool {
+        loop {
+            if word.searching() > 0 || word.sleeping() == 0 {
+                return false;
+            }
+            // With every permit taken, the note and the look at `active` must be one step, or the
+            // last permit could come back between them, unseen by either side.
+            let (next, claim) = if word.active() < self.width {
+                (Word(word.0 - SLEEPING + SEARCHING + ACTIVE), true)
+            } else if word.is_deferred() {
+                return false;
+            } else {
+                (Word(word.0 | DEFERRED), false)
+            };
+            match self.swap_word(word, next) {
+                Ok(()) if claim => {
+                    self.wake_claimed(None);
+                    return true;
+                }
+                Ok(()) => return false,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// Wakes worker `index` if it sleeps, above the width if need be; some other sleeper if
+    /// another claim was faster. Nothing to do when no sleeper is left unclaimed.
+    pub(crate) fn wake_for_certain(&self, index: usize) {
+        fence(Ordering::SeqCst); // pairs with `announce`, as in `notify`
+        let mut word = self.word();
+        while word.sleeping() > 0 {
+            match self.swap_word(word, Word(word.0 - SLEEPING + SEARCHING + ACTIVE)) {
+                Ok(()) => return self.wake_claimed(Some(index)),
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// A claim is in the word; finds its sleeper (I3: there is one) and wakes it.
+    fn wake_claimed(&self, wanted: Option<usize>) {
+        let here = super::topology::current_cpu().map_or(usize::MAX, |cpu| cpu + 1);
+        loop {
+            // Low indices first, so that a lightly loaded pool keeps using the same warm workers;
+            // but not one that is pinned to the CPU the caller runs on, if there is another.
+            let order = wanted.into_iter().chain(0..self.width);
+            let mut fallback = None;
+            for index in order {
+                if self.beds[index].state.load(Ordering::Relaxed) != ASLEEP {
+                    continue;
+                }
+                if wanted.is_none() && self.beds[index].cpu.load(Ordering::Relaxed) == here {
+                    fallback = Some(index);
+                    continue;
+                }
+                if self.claim(index) {
+                    return;
+                }
+            }
+            if fallback.is_some_and(|index| self.claim(index)) {
+                return;
+            }
+            super::sync::spin_loop();
+        }
+    }
+
+    fn claim(&self, index: usize) -> bool {
+        let bed = &self.beds[index];
+        // AcqRel pairs with the worker's store of ASLEEP and its load of CLAIMED in `park`.
+        let won =
+            bed.state.compare_exchange(ASLEEP, CLAIMED, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        if won {
+            bed.parker.unpark();
+        }
+        won
+    }
+
+    // ---- the worker's side ---------------------------------------------------------------------
+
+    /// A worker that ran out of work starts to search.
+    pub(crate) fn start_search(&self) {
+        self.word.fetch_add(SEARCHING, Ordering::AcqRel);
+    }
+
+    /// A searcher has found work. The last one sees to it that somebody goes on searching, because
+    /// producers that saw it searching have woken nobody.
+    pub(crate) fn end_search(&self) {
+        let before = Word(self.word.fetch_sub(SEARCHING, Ordering::AcqRel));
+        if before.searching() == 1 {
+            self.notify();
+        }
+    }
+
+    /// A searcher gives up. Next it must look once more at every source of work; if it finds some,
+    /// it calls [`Self::notify`], which may claim the caller itself; then it parks.
+    pub(crate) fn announce(&self, index: usize) {
+        // Before the word, so that a claim finds it (I3); the word's Release half publishes it.
+        self.beds[index].state.store(ASLEEP, Ordering::Relaxed);
+        let mut word = self.word();
+        while let Err(now) =
+            self.swap_word(word, Word(word.0 - SEARCHING - ACTIVE + SLEEPING))
+        {
+            word = now;
+        }
+        // Pairs with the fence in `notify`.
+        fence(Ordering::SeqCst);
+    }
+
+    /// A searcher leaves for good.
+    pub(crate) fn retire(&self) {
+        self.word.fetch_sub(SEARCHING + ACTIVE, Ordering::AcqRel);
+    }
+
+    /// Sleeps until claimed; the caller is a searcher then.
+    pub(crate) fn park(&self, index: usize) {
+        let bed = &self.beds[index];
+        // Acquire pairs with the Release half of the CAS in `claim`.
+        while bed.state.load(Ordering::Acquire) != CLAIMED {
+            bed.parker.park();
+        }
+        bed.state.store(AWAKE, Ordering::Relaxed);
+    }
+
+    /// Worker `index` is pinned to `cpu`.
+    pub(crate) fn set_cpu(&self, index: usize, cpu: usize) {
+        self.beds[index].cpu.store(cpu + 1, Ordering::Relaxed);
+    }
+
+    /// The CPU that worker `index` is pinned to.
+    pub(crate) fn cpu(&self, index: usize) -> Option<usize> {
+        self.beds[index].cpu.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    fn swap_word(&self, from: Word, to: Word) -> Result<(), Word> {
+        // AcqRel: the word is the hand-over point between a sleeper and whoever claims it.
+        match self.word.compare_exchange_weak(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => Ok(()),
+            Err(now) => Err(Word(now)),
+        }
+    }
+}

@@ -1,0 +1,651 @@
+//! One worker: its fork stack, its published tier, and what others may see of it.
+//!
+//! A worker is a seat in the registry. The first `width` seats belong to the pool's threads, the others to guests:
+//! threads from outside that take part for one call. `local` is touched only by the thread that holds the
+//! seat, `shared` by anybody.
+//!
+//! The fork stack is an array of two-word slots. From the bottom:
+//!
+//! ```text
+//!   slots            published            head            end
+//!     | stolen or in    |  private forks     |  free          |
+//!     | `forks` deque   |  (owner only)      |                |
+//! ```
+//!
+//! I1. Slots below `published` were pushed into `forks` in order, oldest first; what `forks` holds
+//!     is the newest run of them, because thieves take the oldest. So a pop at a join returns that
+//!     join's own job, or nothing because it was stolen with everything older.
+//! I2. `mark >= published`. A join on a slot below `mark` takes the cold path; all others are a
+//!     compare and an inlined call.
+//! I3. `limit` is `end`, or null when the next fork shall take the cold path (`attention` says why).
+//! I4. While a worker waits at a join, `head == published` and `forks` is empty: everything it has
+//!     published is stolen. Hence whatever a thief finds in it later descends from what it runs.
+
+use super::job::{ForkHeader, ForkJob, JobRef, header_of};
+use super::latch::Latch;
+use super::park::Parker;
+use super::region::Region;
+use super::registry::Registry;
+use super::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Mutex, Ordering, lock};
+use super::unwind;
+use crossbeam_deque::{Stealer, Worker as Deque};
+use crossbeam_utils::CachePadded;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::mem::MaybeUninit;
+use std::ptr;
+
+/// How many forks can be nested before the deepest run inline. 64 KiB of address space a seat, of
+/// which only the touched pages are resident; a fork frame is larger than a slot, so
+/// an 8 MiB stack is usually full before.
+const SLOTS: usize = 4096;
+
+type Slot = MaybeUninit<JobRef>;
+
+/// Somebody wants work: publish some.
+pub(crate) const WANT: u32 = 1;
+
+/// What only the thread in the seat touches.
+struct Local {
+    head: Cell<*mut Slot>,
+    mark: Cell<*mut Slot>,
+    published: Cell<*mut Slot>,
+    end: Cell<*mut Slot>,
+    /// The header of the stolen fork that this worker runs, null at the top level.
+    patron: Cell<*const ForkHeader>,
+    forks: Deque<JobRef>,
+    /// Beacons of scopes that have queued work.
+    lane: Deque<JobRef>,
+    rng: Cell<u64>,
+    /// Keeps the slots allocated; null until the seat is first used.
+    slots: Cell<*mut Slot>,
+}
+
+/// What anybody may look at. On lines of its own: the owner reads `limit` at every fork, others write it rarely.
+pub(crate) struct Shared {
+    limit: AtomicPtr<Slot>,
+    attention: AtomicU32,
+    /// Whether a thread runs jobs in this seat, so that it makes sense to ask it for work.
+    busy: AtomicBool,
+    pub(crate) forks: Stealer<JobRef>,
+    pub(crate) lane: Stealer<JobRef>,
+    /// For waits on a latch.
+    pub(crate) parker: Parker,
+    /// Jobs that must run on this very worker (`broadcast`).
+    broadcasts: Mutex<VecDeque<JobRef>>,
+    num_broadcasts: AtomicUsize,
+    /// Steals that got a job, for `Debug` and tests.
+    pub(crate) steals: AtomicUsize,
+}
+
+/// See the module.
+pub(crate) struct Worker {
+    local: CachePadded<Local>,
+    pub(crate) region: Region,
+    pub(crate) shared: CachePadded<Shared>,
+    index: u32,
+    registry: Cell<*const Registry>,
+}
+
+// SAFETY: `shared` is Sync by itself. `local`, `region` and the `registry` cell are touched only by the thread that holds
+// the seat (the worker's own thread, or the guest that claimed the seat with Acquire and gives it
+// back with Release); `registry` is written once, before any thread can reach the seat.
+unsafe impl Sync for Worker {}
+// SAFETY: as above; the raw pointers point into memory that the seat or its registry owns.
+unsafe impl Send for Worker {}
+
+/// What `enter_stolen` saves and `leave_stolen` restores.
+pub(crate) struct Outer {
+    patron: *const ForkHeader,
+    region: super::region::Saved,
+}
+
+#[cfg(not(shuttle))]
+mod tls {
+    use super::{Cell, Frame, Worker, ptr};
+    thread_local! {
+        pub(super) static CURRENT: Cell<*const Worker> = const { Cell::new(ptr::null()) };
+        pub(super) static FRAMES: Cell<*const Frame> = const { Cell::new(ptr::null()) };
+    }
+}
+#[cfg(shuttle)]
+mod tls {
+    use super::{Cell, Frame, Worker, ptr};
+    shuttle::thread_local! {
+        pub(super) static CURRENT: Cell<*const Worker> = Cell::new(ptr::null());
+        pub(super) static FRAMES: Cell<*const Frame> = Cell::new(ptr::null());
+    }
+}
+
+/// One entry into a pool on this thread's stack, linked to the entry around it: a thread may be in
+/// pool A, from there in pool B, and from there in A again.
+pub(crate) struct Frame {
+    worker: *const Worker,
+    outer: *const Frame,
+}
+
+/// Puts a worker into the thread's context for as long as it lives.
+pub(crate) struct Seated {
+    frame: Box<Frame>,
+}
+
+impl Seated {
+    /// # Safety
+    /// The calling thread holds the seat `worker`, which outlives the guard.
+    pub(crate) unsafe fn new(worker: &Worker) -> Self {
+        let outer = tls::FRAMES.with(Cell::get);
+        let frame = Box::new(Frame { worker, outer });
+        tls::FRAMES.with(|frames| frames.set(&raw const *frame));
+        tls::CURRENT.with(|current| current.set(worker));
+        Seated { frame }
+    }
+}
+
+impl Drop for Seated {
+    fn drop(&mut self) {
+        let outer = self.frame.outer;
+        tls::FRAMES.with(|frames| frames.set(outer));
+        // SAFETY: the outer frame belongs to a `Seated` further down this thread's stack.
+        let worker = if outer.is_null() { ptr::null() } else { unsafe { (*outer).worker } };
+        tls::CURRENT.with(|current| current.set(worker));
+    }
+}
+
+impl Worker {
+    pub(crate) fn new(index: u32) -> Self {
+        // LIFO for the owner, FIFO for thieves: the owner pops what it pushed last, thieves take the oldest, which is the biggest.
+        let (forks, lane) = (Deque::new_lifo(), Deque::new_lifo());
+        let shared = Shared {
+            limit: AtomicPtr::new(ptr::null_mut()),
+            attention: AtomicU32::new(0),
+            busy: AtomicBool::new(false),
+            forks: forks.stealer(),
+            lane: lane.stealer(),
+            parker: Parker::new(),
+            broadcasts: Mutex::new(VecDeque::new()),
+            num_broadcasts: AtomicUsize::new(0),
+            steals: AtomicUsize::new(0),
+        };
+        let null = || Cell::new(ptr::null_mut());
+        let local = Local {
+            head: null(),
+            mark: null(),
+            published: null(),
+            end: null(),
+            patron: Cell::new(ptr::null()),
+            forks,
+            lane,
+            rng: Cell::new(0x9e37_79b9_7f4a_7c15 ^ (u64::from(index) + 1)),
+            slots: null(),
+        };
+        Worker {
+            local: CachePadded::new(local),
+            region: Region::new(),
+            shared: CachePadded::new(shared),
+            index,
+            registry: Cell::new(ptr::null()),
+        }
+    }
+
+    /// Called once, before the registry is shared.
+    pub(crate) fn set_registry(&self, registry: *const Registry) {
+        self.registry.set(registry);
+    }
+
+    pub(crate) fn index(&self) -> u32 {
+        self.index
+    }
+
+    #[inline]
+    pub(crate) fn registry(&self) -> &Registry {
+        // SAFETY: set before the seat was reachable; the registry owns the seat, so it is live
+        // while we are.
+        unsafe { &*self.registry.get() }
+    }
+
+    // ---- the thread's context --------------------------------------------------------------------
+
+    /// The worker that the calling thread is now, in the innermost pool it has entered.
+    #[inline(always)]
+    pub(crate) fn with_current<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
+        // Thread-locals without a destructor are readable until the thread is gone.
+        let current = tls::CURRENT.with(Cell::get);
+        // SAFETY: a non-null pointer was set by a `Seated` on this thread's stack, whose seat is live.
+        f(unsafe { current.as_ref() })
+    }
+
+    /// The seat that the calling thread holds in `registry`, at whatever depth.
+    #[inline]
+    pub(crate) fn with_seat_in<R>(
+        registry: &Registry,
+        f: impl FnOnce(Option<&Worker>) -> R,
+    ) -> R {
+        let current = tls::CURRENT.with(Cell::get);
+        if current.is_null() {
+            return f(None);
+        }
+        // SAFETY: as in `with_current`.
+        let worker = unsafe { &*current };
+        if ptr::eq(worker.registry.get(), registry) {
+            return f(Some(worker));
+        }
+        Self::with_outer_seat_in(registry, f)
+    }
+
+    #[cold]
+    fn with_outer_seat_in<R>(registry: &Registry, f: impl FnOnce(Option<&Worker>) -> R) -> R {
+        let mut frame = tls::FRAMES.with(Cell::get);
+        while !frame.is_null() {
+            // SAFETY: frames belong to `Seated` guards further down this thread's stack, and their
+            // seats outlive them.
+            let (worker, outer) = unsafe { (&*(*frame).worker, (*frame).outer) };
+            if ptr::eq(worker.registry.get(), registry) {
+                // SAFETY: this thread holds that seat.
+                let _seated = unsafe { Seated::new(worker) };
+                return f(Some(worker));
+            }
+            frame = outer;
+        }
+        f(None)
+    }
+
+    /// The pools that the calling thread is in, innermost first.
+    pub(crate) fn for_each_seat(mut f: impl FnMut(&Worker)) {
+        let mut frame = tls::FRAMES.with(Cell::get);
+        while !frame.is_null() {
+            // SAFETY: as in `with_outer_seat_in`.
+            let (worker, outer) = unsafe { (&*(*frame).worker, (*frame).outer) };
+            f(worker);
+            frame = outer;
+        }
+    }
+
+    /// A thread takes the seat: an empty stack, and the first fork takes the cold path.
+    pub(crate) fn sit_down(&self) {
+        if self.local.slots.get().is_null() {
+            self.allocate_slots();
+        }
+        let slots = self.local.slots.get();
+        self.local.head.set(slots);
+        self.local.published.set(slots);
+        self.local.mark.set(slots);
+        self.region.reset(slots.cast());
+        self.arm();
+    }
+
+    pub(crate) fn set_busy(&self, busy: bool) {
+        self.shared.busy.store(busy, Ordering::Relaxed);
+    }
+
+    /// The thread leaves the seat, with all its forks joined.
+    pub(crate) fn stand_up(&self) {
+        debug_assert!(self.local.head.get() == self.local.slots.get());
+        debug_assert!(self.shared.forks.is_empty());
+        // A beacon whose scope has ended, at most; the seat's next holder must not inherit it.
+        while let Some(job) = self.pop_lane() {
+            self.registry().inject(job);
+        }
+    }
+
+    #[cold]
+    fn allocate_slots(&self) {
+        // One slot above the limit, so that a fork on a full stack can be written before it is noticed.
+        let slots = Box::<[JobRef]>::new_uninit_slice(SLOTS + 1);
+        let first = Box::into_raw(slots).cast::<Slot>();
+        self.local.slots.set(first);
+        // SAFETY: within the allocation.
+        self.local.end.set(unsafe { first.add(SLOTS) });
+    }
+
+    // ---- the hot path ----------------------------------------------------------------------------
+
+    /// Runs both closures, maybe in parallel. See [`crate::join`].
+    ///
+    /// `share` asks for the second one to be published whatever the policy says: a loop that has
+    /// decided to split.
+    #[inline(always)]
+    pub(crate) fn join<A, B, RA, RB>(&self, share: bool, a: A, b: B) -> (RA, RB)
+    where
+        A: FnOnce() -> RA,
+        B: FnOnce() -> RB,
+    {
+        let job = ForkJob::new(b);
+        let slot = self.local.head.get();
+        // SAFETY: `slot <= end`, and the array has a slot at `end`.
+        unsafe { slot.write(Slot::new(job.as_job_ref())) };
+        // SAFETY: within the allocation, or one past its last slot.
+        self.local.head.set(unsafe { slot.add(1) });
+        // Relaxed: a hint; `attend` reads it again with a read-modify-write.
+        if slot >= self.shared.limit.load(Ordering::Relaxed) && !self.attend(slot) {
+            // SAFETY: the job was not published.
+            return (a(), unsafe { job.take() }());
+        }
+        if share {
+            self.publish_all();
+        }
+        let guard = JoinGuard { worker: self, slot, job: &job };
+        let ra = a();
+        std::mem::forget(guard);
+        self.local.head.set(slot);
+        if slot < self.local.mark.get() && !self.rejoin(slot) {
+            // SAFETY: `rejoin` said that a thief has finished the job.
+            return match unsafe { job.take_result() } {
+                Ok(rb) => (ra, rb),
+                Err(payload) => std::panic::resume_unwind(payload),
+            };
+        }
+        // SAFETY: private, or popped from the deque by `rejoin`: nobody else has it.
+        let b = unsafe { job.take() };
+        (ra, b())
+    }
+
+    /// The cold half of a fork. `false`: the stack is full, the slot was taken back.
+    #[cold]
+    #[inline(never)]
+    fn attend(&self, slot: *mut Slot) -> bool {
+        if slot >= self.local.end.get() {
+            self.local.head.set(slot);
+            return false;
+        }
+        let bits = self.take_attention();
+        if slot.cast() == self.region.base() {
+            self.begin_region(slot);
+        } else if bits & WANT != 0 && self.region.may_share_now() {
+            self.share_some();
+        }
+        true
+    }
+
+    /// Resets the limit and takes the reasons.
+    pub(crate) fn take_attention(&self) -> u32 {
+        // Swap, not store: it reads the null that an asker stored with Release, so the bit which the asker
+        // set before is visible to the second swap (I3).
+        self.shared.limit.swap(self.local.end.get(), Ordering::AcqRel);
+        self.shared.attention.swap(0, Ordering::AcqRel)
+    }
+
+    /// Whether somebody asked for attention since the last look. One relaxed load: the poll of loops.
+    #[inline(always)]
+    pub(crate) fn is_asked(&self) -> bool {
+        self.shared.limit.load(Ordering::Relaxed).is_null()
+    }
+
+    /// The first fork of a region: decides whether it is worth to share.
+    fn begin_region(&self, slot: *mut Slot) {
+        let registry = self.registry();
+        if !registry.sleep.has_taker() {
+            // Nobody could take it now. Should a permit come back meanwhile, a worker will come and ask.
+            registry.sleep.defer();
+            return;
+        }
+        // SAFETY: written by the fork that brought us here.
+        let job = unsafe { (*slot).assume_init() };
+        // SAFETY: within the allocation.
+        let above = unsafe { slot.add(1) };
+        match self.region.begin(job.run as usize, registry.worth_waking) {
+            super::region::Plan::Share => {
+                self.publish(1);
+                self.raise_mark(above);
+            }
+            // The join of this slot must come by, to close the region.
+            super::region::Plan::Skip => self.raise_mark(above),
+            // Every join must come by, until the first one has looked at the clock.
+            super::region::Plan::Poll => self.raise_mark(self.local.end.get()),
+        }
+    }
+
+    /// The next fork shall take the cold path and open a region.
+    fn arm(&self) {
+        self.shared.limit.store(ptr::null_mut(), Ordering::Release);
+    }
+
+    fn raise_mark(&self, to: *mut Slot) {
+        self.local.mark.set(self.local.mark.get().max(to));
+    }
+
+    /// The number of forks that nobody else can see.
+    pub(crate) fn num_private(&self) -> usize {
+        // SAFETY: both point into the slots, head at or above published.
+        unsafe { self.local.head.get().offset_from(self.local.published.get()) as usize }
+    }
+
+    /// Somebody asked for work: publishes half of the private forks, the oldest.
+    pub(crate) fn share_some(&self) {
+        self.publish(self.num_private().div_ceil(2));
+    }
+
+    #[cold]
+    pub(crate) fn publish_all(&self) {
+        self.publish(self.num_private());
+    }
+
+    fn publish(&self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        for _ in 0..count {
+            let slot = self.local.published.get();
+            // SAFETY: a private fork: written, and its job lives until its join, which is further up this
+            // thread's stack or is held by its `JoinGuard` when that unwinds.
+            let job = unsafe { (*slot).assume_init() };
+            // SAFETY: every slot is a ForkJob; nobody else sees the header before the push.
+            unsafe { header_of(job.data).cast_mut().write(ForkHeader::new(self.index)) };
+            self.local.forks.push(job);
+            // SAFETY: at most `head`.
+            self.local.published.set(unsafe { slot.add(1) });
+        }
+        self.raise_mark(self.local.published.get());
+        // The one who waits for what we run may help, and may run nothing else: it comes first.
+        let patron = self.local.patron.get();
+        // SAFETY: the patron's job is not finished while we run it, so its header is live.
+        if let Some(patron) = unsafe { patron.as_ref() } {
+            if patron.latch.nudge() {
+                self.registry().unpark(patron.owner);
+                return;
+            }
+        }
+        self.registry().sleep.notify();
+    }
+
+    /// The cold half of a join, with `head == slot`. `true`: the job is ours again, to run inline.
+    /// `false`: a thief has finished it.
+    #[cold]
+    #[inline(never)]
+    fn rejoin(&self, slot: *mut Slot) -> bool {
+        let mut ours = true;
+        if slot < self.local.published.get() {
+            // SAFETY: below head when it was joined, so written.
+            let job = unsafe { (*slot).assume_init() };
+            self.local.published.set(slot);
+            // I1: our own job, or nothing.
+            match self.local.forks.pop() {
+                Some(popped) => debug_assert!(ptr::eq(popped.data, job.data)),
+                // SAFETY: published and stolen: its header is live until we return.
+                None => ours = self.wait_for_fork(unsafe { &*header_of(job.data) }, job),
+            }
+        }
+        let keep = if slot.cast() == self.region.base() {
+            if self.region.end(ours, self.registry().worth_waking) {
+                self.arm();
+            }
+            slot
+        } else if slot < self.local.mark.get() && self.region.is_polling() {
+            if self.region.poll() {
+                self.share_some();
+                // SAFETY: at or below head.
+                unsafe { self.region.base().cast::<Slot>().add(1) }
+            } else {
+                // A join two levels up comes about four times later in a balanced tree. The base's
+                // own join always comes by.
+                // SAFETY: within the slots: `slot` is above the base.
+                unsafe { slot.sub(1) }
+            }
+        } else {
+            self.local.mark.get().min(slot)
+        };
+        self.local.mark.set(keep.max(self.local.published.get()));
+        ours
+    }
+
+    // ---- running what was stolen -----------------------------------------------------------------
+
+    /// Before a stolen fork runs here: it is a region of its own, on top of whatever waits below.
+    pub(crate) fn enter_stolen(&self, header: *const ForkHeader) -> Outer {
+        let head = self.local.head.get();
+        let outer = Outer {
+            patron: self.local.patron.replace(header),
+            region: self.region.enter(head.cast(), self.local.mark.get().cast()),
+        };
+        self.local.mark.set(self.local.published.get());
+        self.arm();
+        outer
+    }
+
+    pub(crate) fn leave_stolen(&self, outer: Outer) {
+        self.local.patron.set(outer.patron);
+        let mark = self.region.leave(outer.region);
+        self.local.mark.set(mark.cast());
+    }
+
+    /// Sets the latch of a stolen fork that has run, and wakes its owner if it sleeps.
+    ///
+    /// # Safety
+    /// The header is live until the latch is set, and this is the last touch of the job (L7).
+    pub(crate) unsafe fn finish_fork(&self, header: *const ForkHeader) {
+        // SAFETY: live, by contract.
+        let owner = unsafe { (*header).owner };
+        // SAFETY: live until this returns, by contract.
+        if unsafe { Latch::set(&raw const (*header).latch) } {
+            // The parker belongs to the registry, which our own seat keeps alive.
+            self.registry().unpark(owner);
+        }
+    }
+
+    // ---- asking and answering --------------------------------------------------------------------
+
+    /// Asks this worker, from another thread, to publish work at its next fork.
+    pub(crate) fn ask(&self) {
+        if self.shared.busy.load(Ordering::Relaxed)
+            && self.shared.attention.load(Ordering::Relaxed) & WANT == 0
+        {
+            self.shared.attention.fetch_or(WANT, Ordering::AcqRel);
+            // Release: pairs with the swap in `take_attention`.
+            self.shared.limit.store(ptr::null_mut(), Ordering::Release);
+        }
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        self.shared.busy.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn push_broadcast(&self, job: JobRef) {
+        lock(&self.shared.broadcasts).push_back(job);
+        self.shared.num_broadcasts.fetch_add(1, Ordering::Release);
+    }
+
+    pub(crate) fn has_broadcast(&self) -> bool {
+        self.shared.num_broadcasts.load(Ordering::Acquire) > 0
+    }
+
+    /// Runs what was broadcast to this worker. Broadcast jobs catch their own panics.
+    pub(crate) fn run_broadcasts(&self) {
+        while self.has_broadcast() {
+            let Some(job) = lock(&self.shared.broadcasts).pop_front() else { return };
+            self.shared.num_broadcasts.fetch_sub(1, Ordering::Relaxed);
+            self.run_plain(job);
+        }
+    }
+
+    /// Runs whatever an idle worker has found.
+    pub(crate) fn run_at_the_bottom(&self, job: JobRef) {
+        self.set_busy(true);
+        self.arm();
+        // SAFETY: taken from a queue by us alone; whoever queued it keeps it alive until it has
+        // run. Jobs do not unwind: each catches what its closure throws.
+        unsafe { (job.run)(job.data, self) };
+        self.set_busy(false);
+    }
+
+    /// Runs a job that is not a fork on top of whatever waits here, as a region of its own.
+    pub(crate) fn run_plain(&self, job: JobRef) {
+        let outer = self.enter_stolen(ptr::null());
+        // SAFETY: as in `run_at_the_bottom`.
+        unsafe { (job.run)(job.data, self) };
+        self.leave_stolen(outer);
+    }
+
+    pub(crate) fn push_lane(&self, job: JobRef) {
+        self.local.lane.push(job);
+    }
+
+    pub(crate) fn pop_lane(&self) -> Option<JobRef> {
+        self.local.lane.pop()
+    }
+
+    /// A pseudo-random number (xorshift64*), for the first victim.
+    pub(crate) fn random(&self) -> u64 {
+        let mut x = self.local.rng.get();
+        x ^= x >> 12;
+        x ^= x << 25;
+        x ^= x >> 27;
+        self.local.rng.set(x);
+        x.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let slots = self.local.slots.get();
+        if !slots.is_null() {
+            // SAFETY: allocated as exactly this in `allocate_slots`; slots hold plain words.
+            drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(slots, SLOTS + 1)) });
+        }
+    }
+}
+
+/// Armed while the first half of a join runs: if it unwinds, the second half must be finished
+/// before its stack job goes out of scope (L8). As with a plain return it runs in any case; its own
+/// panic and its result are dropped, the first panic is the one that counts.
+struct JoinGuard<'a, F: FnOnce() -> R, R> {
+    worker: &'a Worker,
+    slot: *mut Slot,
+    job: &'a ForkJob<F, R>,
+}
+
+impl<F: FnOnce() -> R, R> Drop for JoinGuard<'_, F, R> {
+    #[cold]
+    fn drop(&mut self) {
+        let Self { worker, slot, job } = *self;
+        worker.local.head.set(slot);
+        if slot < worker.local.mark.get() && !worker.rejoin(slot) {
+            // SAFETY: finished by a thief, as in `join`.
+            unwind::drop_quietly(unsafe { job.take_result() });
+        } else {
+            // SAFETY: ours alone, as in `join`.
+            let b = unsafe { job.take() };
+            unwind::drop_quietly(unwind::catch(b));
+        }
+    }
+}
+
+impl Worker {
+    /// Whether there is anything to tell about this seat.
+    pub(crate) fn is_notable(&self) -> bool {
+        (self.index as usize) < self.registry().width() || self.is_busy()
+    }
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let guest = self.index as usize >= self.registry().width();
+        f.debug_struct(if guest { "Guest" } else { "Thread" })
+            .field("index", &self.index)
+            .field("busy", &self.is_busy())
+            .field("asked", &self.is_asked())
+            .field("public_forks", &self.shared.forks.len())
+            .field("beacons", &self.shared.lane.len())
+            .field("broadcasts", &self.shared.num_broadcasts.load(Ordering::Relaxed))
+            .field("steals", &self.shared.steals.load(Ordering::Relaxed))
+            .finish()
+    }
+}

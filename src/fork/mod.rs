@@ -1,0 +1,9 @@
+//! The fork-join surface: `join`, `scope`, `broadcast`.
+
+mod broadcast;
+mod join;
+mod scope;
+
+pub use broadcast::{BroadcastContext, broadcast};
+pub use join::join;
+pub use scope::{Scope, scope};
