@@ -24,7 +24,7 @@ fn fib<E: Fork>(ctx: &mut E::Ctx<'_>, n: u64) -> u64 {
     if n < 2 {
         return n;
     }
-    let (a, b) = E::join(ctx, |c| fib::<E>(c, n - 1), |c| fib::<E>(c, n - 2));
+    let (a, b) = E::join(ctx, move |c| fib::<E>(c, n - 1), move |c| fib::<E>(c, n - 2));
     a + b
 }
 
@@ -59,8 +59,8 @@ impl Node {
 fn sum<E: Fork>(ctx: &mut E::Ctx<'_>, node: &Node) -> u64 {
     let (left, right) = E::join(
         ctx,
-        |c| node.left.as_deref().map(|n| sum::<E>(c, n)).unwrap_or_default(),
-        |c| node.right.as_deref().map(|n| sum::<E>(c, n)).unwrap_or_default(),
+        move |c| node.left.as_deref().map(|n| sum::<E>(c, n)).unwrap_or_default(),
+        move |c| node.right.as_deref().map(|n| sum::<E>(c, n)).unwrap_or_default(),
     );
     node.val + left + right
 }
@@ -127,7 +127,7 @@ fn place<E: Fork>(ctx: &mut E::Ctx<'_>, board: Board, all: u32, places: &[u32]) 
         _ => {
             let (low, high) = places.split_at(places.len() / 2);
             let low = move |c: &mut E::Ctx<'_>| place::<E>(c, board, all, low);
-            let (a, b) = E::join(ctx, low, |c| place::<E>(c, board, all, high));
+            let (a, b) = E::join(ctx, low, move |c| place::<E>(c, board, all, high));
             a + b
         }
     }
@@ -173,7 +173,7 @@ fn uts<E: Fork>(ctx: &mut E::Ctx<'_>, parent: u64, from: u64, to: u64) -> u64 {
     }
     let middle = from.midpoint(to);
     let low = move |c: &mut E::Ctx<'_>| uts::<E>(c, parent, from, middle);
-    let (a, b) = E::join(ctx, low, |c| uts::<E>(c, parent, middle, to));
+    let (a, b) = E::join(ctx, low, move |c| uts::<E>(c, parent, middle, to));
     a + b
 }
 

@@ -61,6 +61,11 @@ impl<F: FnOnce() -> R, R> ForkJob<F, R> {
         JobRef { data: (&raw const *self).cast(), run: Self::run }
     }
 
+    /// What stands for the call site of this fork: one function a closure type.
+    pub(crate) fn site() -> usize {
+        Self::run as unsafe fn(*const (), &Worker) as usize
+    }
+
     /// Takes the closure back.
     ///
     /// # Safety

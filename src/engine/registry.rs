@@ -274,18 +274,15 @@ impl Registry {
         self.num_returned.load(Ordering::Acquire) > 0
     }
 
-    fn has_public_work(&self) -> bool {
+    /// Whether there is work that any worker may take. Every source must be here: a sleeper looks
+    /// once more through this before it parks (and at its own broadcasts), and a source that is
+    /// missing is a lost wake-up.
+    pub(crate) fn has_public_work(&self) -> bool {
         self.has_returned()
             || !self.injector.is_empty()
             || self
                 .occupied(0)
                 .any(|worker| !worker.shared.forks.is_empty() || !worker.shared.lane.is_empty())
-    }
-
-    /// Whether there is anything that `worker` could do. Every source must be here: a sleeper looks
-    /// once more through this before it parks, and a source that is missing is a lost wake-up.
-    pub(crate) fn has_work(&self, worker: &Worker) -> bool {
-        worker.has_broadcast() || self.has_public_work()
     }
 
     /// Everybody but `me`, the threads first, from a random start.

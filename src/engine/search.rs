@@ -38,7 +38,7 @@ impl Worker {
                     registry.sleep.start_search();
                 } else if !registry.is_stopping() {
                     break;
-                } else if registry.has_work(self) {
+                } else if registry.has_public_work() || self.has_broadcast() {
                     sync::thread::yield_now();
                 } else {
                     return registry.sleep.retire();
@@ -47,10 +47,11 @@ impl Worker {
             registry.sleep.announce(me);
             // The last look, at every source of work.
             self.ask_the_busy();
-            if registry.is_stopping() {
-                // `stop` may have counted its sleepers before we became one.
+            if registry.is_stopping() || self.has_broadcast() {
+                // Whoever asked may have looked for sleepers before we became one, and it is us
+                // who must come.
                 registry.sleep.wake_for_certain(me);
-            } else if registry.has_work(self) {
+            } else if registry.has_public_work() {
                 registry.sleep.notify();
             }
         }
@@ -61,10 +62,11 @@ impl Worker {
         let registry = self.registry();
         let mut start = None;
         loop {
+            // First: a broadcast wakes its workers above the width.
+            self.run_broadcasts();
             if registry.sleep.is_over_width() {
                 return None;
             }
-            self.run_broadcasts();
             if let Some(job) = self.find_work() {
                 return Some(job);
             }

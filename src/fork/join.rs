@@ -44,7 +44,7 @@ use crate::pool::{Pool, with_current_registry};
 /// let rc = std::rc::Rc::new(1);
 /// windlass::join(|| rc.clone(), || ());
 /// ```
-#[inline]
+#[inline(always)]
 pub fn join<A, B, RA, RB>(a: A, b: B) -> (RA, RB)
 where
     A: FnOnce() -> RA + Send,
@@ -52,10 +52,11 @@ where
     RA: Send,
     RB: Send,
 {
-    Worker::with_current(|worker| match worker {
-        Some(worker) => worker.join(false, a, b),
+    // SAFETY: as `Worker::with_current`: set by a guard further down this very stack.
+    match unsafe { Worker::current().as_ref() } {
+        Some(worker) => worker.join(a, b),
         None => join_outside(a, b),
-    })
+    }
 }
 
 #[cold]
@@ -67,7 +68,7 @@ where
     RA: Send,
     RB: Send,
 {
-    with_current_registry(|registry| registry.enter(|worker| worker.join(false, a, b)))
+    with_current_registry(|registry| registry.enter(|worker| worker.join(a, b)))
 }
 
 impl Pool {
@@ -85,6 +86,6 @@ impl Pool {
         RA: Send,
         RB: Send,
     {
-        self.registry().enter(|worker| worker.join(false, a, b))
+        self.registry().enter(|worker| worker.join(a, b))
     }
 }

@@ -127,8 +127,7 @@ impl<S: Source, C: Consumer<S::Item>> Loop<S, C> {
         let (near_consumer, far_consumer) = consumer.split_at(mid);
         let near = Loop { source: near_source, consumer: near_consumer, site, cost };
         let far = Loop { source: far_source, consumer: far_consumer, site, cost };
-        let (near, far) = worker.join(
-            true,
+        let (near, far) = worker.join_shared(
             || near.run(worker),
             || {
                 // Another worker may run this, or this one again.
