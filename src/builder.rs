@@ -125,7 +125,8 @@ impl PoolBuilder {
             if let Some(bytes) = self.stack_size {
                 builder = builder.stack_size(bytes);
             }
-            let (registry_of_thread, started, cpu) = (Arc::clone(&registry), started.clone(), pins.cpu(index));
+            let (registry_of_thread, started, cpu) =
+                (Arc::clone(&registry), started.clone(), pins.cpu(index));
             let spawned = builder.spawn(move || {
                 let registry = registry_of_thread;
                 if let Some(cpu) = cpu {

@@ -205,7 +205,10 @@ impl fmt::Debug for Pool {
         f.debug_struct("Pool")
             .field("workers", &self.num_workers())
             .field("sleep", &registry.sleep.word())
-            .field("seats", &registry.seats().iter().filter(|seat| seat.is_notable()).collect::<Vec<_>>())
+            .field(
+                "seats",
+                &registry.seats().iter().filter(|seat| seat.is_notable()).collect::<Vec<_>>(),
+            )
             .finish()
     }
 }

@@ -237,8 +237,10 @@ impl Sleep {
     fn claim(&self, index: usize) -> bool {
         let bed = &self.beds[index];
         // AcqRel pairs with the worker's store of ASLEEP and its load of CLAIMED in `park`.
-        let won =
-            bed.state.compare_exchange(ASLEEP, CLAIMED, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        let won = bed
+            .state
+            .compare_exchange(ASLEEP, CLAIMED, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok();
         if won {
             bed.parker.unpark();
         }
@@ -267,9 +269,7 @@ impl Sleep {
         // Before the word, so that a claim finds it (I3); the word's Release half publishes it.
         self.beds[index].state.store(ASLEEP, Ordering::Relaxed);
         let mut word = self.word();
-        while let Err(now) =
-            self.swap_word(word, Word(word.0 - SEARCHING - ACTIVE + SLEEPING))
-        {
+        while let Err(now) = self.swap_word(word, Word(word.0 - SEARCHING - ACTIVE + SLEEPING)) {
             word = now;
         }
         // Pairs with the fence in `notify`.

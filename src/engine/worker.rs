@@ -245,10 +245,7 @@ impl Worker {
 
     /// The seat that the calling thread holds in `registry`, at whatever depth.
     #[inline]
-    pub(crate) fn with_seat_in<R>(
-        registry: &Registry,
-        f: impl FnOnce(Option<&Worker>) -> R,
-    ) -> R {
+    pub(crate) fn with_seat_in<R>(registry: &Registry, f: impl FnOnce(Option<&Worker>) -> R) -> R {
         let current = tls::CURRENT.with(Cell::get);
         if current.is_null() {
             return f(None);

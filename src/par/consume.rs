@@ -255,7 +255,12 @@ where
     fn split_at(self, index: usize) -> (Self, Self) {
         let first = self.filled.first.wrapping_add(self.filled.len + index);
         let right = TryMap { filled: Filled::new(first), next: self.next + index, ..self };
-        let left = TryMap { f: right.f, filled: self.filled, next: self.next, first_error: right.first_error };
+        let left = TryMap {
+            f: right.f,
+            filled: self.filled,
+            next: self.next,
+            first_error: right.first_error,
+        };
         (left, right)
     }
     #[inline]

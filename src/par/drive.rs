@@ -183,11 +183,12 @@ impl<S: Source, C: Consumer<S::Item>> Loop<S, C> {
         }
     }
 
-    /// Keeps what the items have cost for the next loop from this site. A very short loop is mostly the clock, so
-    /// it says something only while nothing better is known.
+    /// Keeps what the items have cost for the next loop from this site. What a very short loop measures is mostly the
+    /// clock: an upper bound, which counts only if it is below what is known.
     fn learn(&self, elapsed: u64, done: usize, registry: &Registry) {
-        if elapsed > registry.us(1) || self.site.estimate().is_none() {
-            self.site.record(cost(elapsed, done));
+        let cost = cost(elapsed, done);
+        if elapsed > registry.us(1) || self.site.estimate().is_none_or(|known| cost < known) {
+            self.site.record(cost);
         }
     }
 }

@@ -115,8 +115,7 @@ impl Pool {
         identity: impl Fn() -> R + Sync,
         reduce: impl Fn(R, R) -> R + Sync,
     ) -> R {
-        let (so_far, _) =
-            run(self.registry(), items, Reduce::new(&map, &identity, &reduce));
+        let (so_far, _) = run(self.registry(), items, Reduce::new(&map, &identity, &reduce));
         so_far.unwrap_or_else(identity)
     }
 

@@ -144,7 +144,10 @@ impl<'a, T: Send> Source for ChunksMut<'a, T> {
         let ChunksMut { slice, size, first } = self;
         let at = index.saturating_mul(size).min(slice.len());
         let (front, rest) = slice.split_at_mut(at);
-        (ChunksMut { slice: front, size, first }, ChunksMut { slice: rest, size, first: first + index })
+        (
+            ChunksMut { slice: front, size, first },
+            ChunksMut { slice: rest, size, first: first + index },
+        )
     }
     fn take_front(&mut self, n: usize) -> impl Iterator<Item = (usize, &'a mut [T])> {
         let at = n.saturating_mul(self.size).min(self.slice.len());
@@ -243,7 +246,7 @@ impl<T: Send, const N: usize> IntoSource for [T; N] {
     type Owner = Vec<T>;
     unsafe fn into_parts(self) -> (Vec<T>, Owned<T>) {
         // SAFETY: by contract.
-        unsafe { Vec::from(self).into_parts() }
+        unsafe { IntoSource::into_parts(Vec::from(self)) }
     }
 }
 
