@@ -111,12 +111,18 @@ impl PoolBuilder {
         if let Some(asked) = self.stack_size.filter(|&asked| asked < MIN_STACK) {
             return Err(BuildError::StackTooSmall { asked, min: MIN_STACK });
         }
-        let pins = Pins::choose(&self.pinning, width)?;
-        self.start(width, pins)
+        let (placement, guard) = Placement::choose(&self.pinning, width)?.unzip();
+        self.start(width, placement, guard.flatten())
     }
 
-    fn start(self, width: usize, pins: Pins) -> Result<Pool, BuildError> {
+    fn start(
+        self,
+        width: usize,
+        placement: Option<Placement>,
+        guard: Option<AutoPinGuard>,
+    ) -> Result<Pool, BuildError> {
         let registry = Registry::new(width);
+        let placement = Arc::new(placement);
         let (started, starts) = std::sync::mpsc::channel();
         let mut threads = Vec::with_capacity(width);
         let prefix = self.name.split('\0').next().unwrap_or_default();
@@ -125,15 +131,13 @@ impl PoolBuilder {
             if let Some(bytes) = self.stack_size {
                 builder = builder.stack_size(bytes);
             }
-            let (registry_of_thread, started, cpu) =
-                (Arc::clone(&registry), started.clone(), pins.cpu(index));
+            let context = (Arc::clone(&registry), Arc::clone(&placement), started.clone());
             let spawned = builder.spawn(move || {
-                let registry = registry_of_thread;
-                if let Some(cpu) = cpu {
-                    if topology::pin_current_thread(cpu).is_ok() {
-                        registry.sleep.set_cpu(index, cpu);
-                    }
+                let (registry, placement, started) = context;
+                if let Some(placement) = &*placement {
+                    placement.apply(&registry, index);
                 }
+                drop(placement);
                 // The receiver lives until every thread that was started has said so.
                 let _ = started.send(());
                 drop(started);
@@ -158,7 +162,7 @@ impl PoolBuilder {
         for () in starts {}
         #[cfg(shuttle)]
         drop(starts);
-        Ok(Pool::new_started(registry, threads, pins.guard))
+        Ok(Pool::new_started(registry, threads, guard))
     }
 }
 
@@ -198,44 +202,64 @@ impl Drop for AutoPinGuard {
     }
 }
 
-/// The CPUs of the workers.
-struct Pins {
-    cpus: Vec<usize>,
-    guard: Option<AutoPinGuard>,
+/// Where the workers of a pinned pool go.
+struct Placement {
+    topology: Topology,
+    /// One a worker.
+    cpus: Vec<Option<usize>>,
 }
 
-impl Pins {
-    fn choose(pinning: &Pinning, width: usize) -> Result<Pins, BuildError> {
-        let none = Pins { cpus: Vec::new(), guard: None };
-        match pinning {
-            Pinning::Never => Ok(none),
-            Pinning::Cores => Ok(Pins { cpus: Topology::detect().placement(), guard: None }),
+/// Above this many workers, each one's list of victims by nearness is not worth its memory, which
+/// grows with the square.
+const MAX_NEAR: usize = 256;
+
+impl Placement {
+    /// `None`: the operating system places the workers.
+    fn choose(
+        pinning: &Pinning,
+        width: usize,
+    ) -> Result<Option<(Placement, Option<AutoPinGuard>)>, BuildError> {
+        if *pinning == Pinning::Never {
+            return Ok(None);
+        }
+        let topology = Topology::detect();
+        let (cpus, guard) = match pinning {
+            Pinning::Never => return Ok(None),
             Pinning::Auto => {
-                let topology = Topology::detect();
-                if !topology.covers_whole_cores() || topology.cpus.len() != width {
-                    return Ok(none);
+                let fits = topology.covers_whole_cores() && topology.cpus.len() == width;
+                if !fits || AUTO_PINNED.swap(true, Ordering::AcqRel) {
+                    return Ok(None);
                 }
-                if AUTO_PINNED.swap(true, Ordering::AcqRel) {
-                    return Ok(none);
-                }
-                Ok(Pins { cpus: topology.placement(), guard: Some(AutoPinGuard(())) })
+                (topology.placement(), Some(AutoPinGuard(())))
             }
+            Pinning::Cores => (topology.placement(), None),
             Pinning::Cpus(cpus) => {
                 if cpus.len() != width {
                     return Err(BuildError::CpuCount { cpus: cpus.len(), workers: width });
                 }
-                let topology = Topology::detect();
                 let allowed = |cpu: &&usize| topology.cpus.iter().any(|known| known.id == **cpu);
-                match cpus.iter().find(|cpu| !allowed(cpu)) {
-                    Some(&cpu) => Err(BuildError::CpuNotAllowed { cpu }),
-                    None => Ok(Pins { cpus: cpus.clone(), guard: None }),
+                if let Some(&cpu) = cpus.iter().find(|cpu| !allowed(cpu)) {
+                    return Err(BuildError::CpuNotAllowed { cpu });
                 }
+                (cpus.clone(), None)
             }
-        }
+        };
+        // Around again, if there are more workers than CPUs.
+        let cpus = cpus.iter().copied().map(Some).cycle().take(width).collect();
+        Ok(Some((Placement { topology, cpus }, guard)))
     }
 
-    fn cpu(&self, index: usize) -> Option<usize> {
-        (!self.cpus.is_empty()).then(|| self.cpus[index % self.cpus.len()])
+    /// Pins the calling thread, which is worker `index`.
+    fn apply(&self, registry: &Registry, index: usize) {
+        let Some(cpu) = self.cpus[index] else { return };
+        // A refusal leaves the worker unpinned, and `Pool::pinned_cpus` tells.
+        if topology::pin_current_thread(cpu).is_err() {
+            return;
+        }
+        registry.sleep.set_cpu(index, cpu);
+        if self.cpus.len() <= MAX_NEAR {
+            registry.threads()[index].set_near(self.topology.victim_order(&self.cpus, index));
+        }
     }
 }
 

@@ -76,10 +76,16 @@ fn measure(engine: Engine, workers: usize, loaded: bool, window: Duration) -> Ce
     Cell { engine, time, cpu: None, p99: None, switches: Some(switches) }
 }
 
+/// How long an engine has to fall asleep.
+const SETTLE: Duration = Duration::from_millis(2);
+
 /// Loads the pool, then sleeps and returns what the other threads did meanwhile: the process's
 /// CPU time and voluntary switches less this thread's own, whose single sleep is one switch.
 fn rest(window: Duration, load: impl FnOnce() -> Option<()>) -> (i64, i64) {
     load();
+    // Starting, looking around once more and falling asleep belong to what came before; it is the
+    // same for all.
+    sleep(SETTLE);
     let others = || {
         let (all, own) = (usage(Who::Process), usage(Who::ThisThread));
         Usage { cpu_ns: all.cpu_ns - own.cpu_ns, switches: all.switches - own.switches }

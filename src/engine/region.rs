@@ -114,7 +114,7 @@ impl Region {
         match state {
             State::Closed => return false,
             State::Skipping => {
-                if self.skip.get() % SKIP_CHECK == 0 {
+                if self.skip.get().is_multiple_of(SKIP_CHECK) {
                     let now = clock::ticks();
                     if now.saturating_sub(self.start.replace(now)) > worth {
                         self.skip.set(0);

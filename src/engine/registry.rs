@@ -281,21 +281,30 @@ impl Registry {
         self.has_returned()
             || !self.injector.is_empty()
             || self
-                .occupied(0)
+                .threads()
+                .iter()
+                .chain(self.guests())
                 .any(|worker| !worker.shared.forks.is_empty() || !worker.shared.lane.is_empty())
     }
 
-    /// Everybody but `me`, the threads first, from a random start.
-    pub(crate) fn victims(&self, me: u32, random: u64) -> impl Iterator<Item = &Worker> {
-        // The high half of the product is uniform in 0..width.
-        let start = ((random >> 32) * self.width as u64) >> 32;
-        self.occupied(start as usize).filter(move |worker| worker.index() != me)
+    /// Everybody but `me`: the threads, near ones first where that is known, then the guests. Each
+    /// round starts somewhere else.
+    pub(crate) fn victims(&self, me: &Worker) -> impl Iterator<Item = &Worker> {
+        let (near, rotation) = (me.near(), (me.random() >> 32) as usize);
+        let threads = (0..near.map_or(self.width, |near| near.order.len())).map(move |k| {
+            let index = match near {
+                Some(near) => near.nth(k, rotation) as usize,
+                None => (k + rotation % self.width) % self.width,
+            };
+            &self.workers[index]
+        });
+        let me = me.index();
+        threads.chain(self.guests()).filter(move |worker| worker.index() != me)
     }
 
-    /// The threads, from `start` on and around, then the seats that hold a guest.
-    fn occupied(&self, start: usize) -> impl Iterator<Item = &Worker> {
-        let (before, after) = self.threads().split_at(start);
-        let guests = self.free_seats.iter().enumerate().flat_map(move |(word, free)| {
+    /// The seats that hold a guest.
+    fn guests(&self) -> impl Iterator<Item = &Worker> {
+        self.free_seats.iter().enumerate().flat_map(move |(word, free)| {
             let seats = (self.workers.len() - self.width - word * 64).min(64);
             // Acquire: a guest that published before we looked is seen, see `claim_seat`.
             let mut taken = !free.load(Ordering::Acquire) & (u64::MAX >> (64 - seats));
@@ -304,8 +313,7 @@ impl Registry {
                 taken &= taken - 1;
                 Some(&self.workers[self.width + word * 64 + bit])
             })
-        });
-        after.iter().chain(before).chain(guests)
+        })
     }
 
     // ---- waking ------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@
 use super::clock;
 use super::job::{ForkHeader, JobRef, NOBODY};
 use super::latch::Latch;
-use super::registry::Registry;
 use super::sync::{self, Ordering};
 use super::worker::Worker;
 use crossbeam_deque::{Steal, Stealer};
@@ -18,8 +17,8 @@ use crossbeam_deque::{Steal, Stealer};
 const SEARCH_US: u64 = 50;
 /// How long a waiter spins before it parks; the same reasoning.
 const WAIT_US: u64 = 50;
-/// Every how many looks the injector comes first, so that work from outside is not starved by the inside.
-const FAIRNESS: u32 = 61;
+/// Every how many looks, on average, the injector comes first, so that work from outside is not starved by the inside.
+const FAIRNESS: u64 = 61;
 /// Pauses between two rounds over the victims.
 const PAUSES: u32 = 8;
 
@@ -89,19 +88,19 @@ impl Worker {
     /// One round over all sources.
     fn find_work(&self) -> Option<JobRef> {
         let registry = self.registry();
-        if self.random() % u64::from(FAIRNESS) == 0 {
-            if let Some(job) = registry.pop_injected() {
-                return Some(job);
-            }
-        }
-        self.pop_lane()
+        let outside_first = self.random().is_multiple_of(FAIRNESS);
+        let injected = || registry.pop_injected();
+        outside_first
+            .then(injected)
+            .flatten()
+            .or_else(|| self.pop_lane())
             .or_else(|| registry.pop_returned(None))
             .or_else(|| self.steal_any())
-            .or_else(|| registry.pop_injected())
+            .or_else(injected)
     }
 
     fn steal_any(&self) -> Option<JobRef> {
-        registry_victims(self).find_map(|victim| {
+        self.registry().victims(self).find_map(|victim| {
             let job = steal_from(&victim.shared.forks).or_else(|| steal_from(&victim.shared.lane));
             if job.is_some() {
                 self.shared.steals.fetch_add(1, Ordering::Relaxed);
@@ -112,7 +111,7 @@ impl Worker {
 
     /// Asks every busy worker that has nothing public to publish at its next fork.
     fn ask_the_busy(&self) {
-        for victim in registry_victims(self) {
+        for victim in self.registry().victims(self) {
             if victim.shared.forks.is_empty() {
                 victim.ask();
             }
@@ -158,7 +157,11 @@ impl Worker {
                 continue;
             }
             registry.check_not_forked();
-            self.park_on(&header.latch, || registry.has_returned());
+            self.park_on(&header.latch, || {
+                let thief = header.thief.load(Ordering::Relaxed);
+                registry.has_returned()
+                    || (thief != NOBODY && !registry.worker(thief).shared.forks.is_empty())
+            });
             start = clock::ticks();
         }
     }
@@ -183,12 +186,6 @@ impl Worker {
         latch.retract_park();
         registry.sleep.resume();
     }
-}
-
-/// Everybody else in the registry, from a random start: threads and guests alike.
-fn registry_victims(me: &Worker) -> impl Iterator<Item = &Worker> {
-    let registry: &Registry = me.registry();
-    registry.victims(me.index(), me.random())
 }
 
 /// Takes the oldest job.

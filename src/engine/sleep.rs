@@ -35,10 +35,10 @@ impl Word {
         (self.0 & FIELD) as usize
     }
     pub(crate) fn searching(self) -> usize {
-        (self.0 / SEARCHING & FIELD) as usize
+        ((self.0 / SEARCHING) & FIELD) as usize
     }
     pub(crate) fn sleeping(self) -> usize {
-        (self.0 / SLEEPING & FIELD) as usize
+        ((self.0 / SLEEPING) & FIELD) as usize
     }
     pub(crate) fn is_deferred(self) -> bool {
         self.0 & DEFERRED != 0

@@ -91,7 +91,17 @@ pub(crate) struct Victims {
 }
 
 impl Victims {
+    /// The `k`-th victim of a round. The tiers keep their order; within each, the round starts
+    /// `rotation` places further on, so that not every thief comes to the same victim first.
+    pub(crate) fn nth(&self, k: usize, rotation: usize) -> u32 {
+        let tier = self.ends.partition_point(|&end| end <= k);
+        let start = if tier == 0 { 0 } else { self.ends[tier - 1] };
+        let len = self.ends[tier] - start;
+        self.order[start + (k - start + rotation % len) % len]
+    }
+
     /// The workers of one tier.
+    #[cfg(test)]
     pub(crate) fn tier(&self, tier: Tier) -> &[u32] {
         let tier = tier as usize;
         let start = if tier == 0 { 0 } else { self.ends[tier - 1] };

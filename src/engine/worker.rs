@@ -27,7 +27,8 @@ use super::latch::Latch;
 use super::park::Parker;
 use super::region::{Plan, Region};
 use super::registry::Registry;
-use super::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Mutex, Ordering, lock};
+use super::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Mutex, Ordering, fence, lock};
+use super::topology::Victims;
 use super::unwind;
 use crossbeam_deque::{Stealer, Worker as Deque};
 use crossbeam_utils::CachePadded;
@@ -35,6 +36,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr;
+use std::sync::OnceLock;
 
 /// How many forks can be nested before the deepest run inline. 64 KiB of address space a seat, of
 /// which only the touched pages are resident; a fork frame is larger than a slot, so
@@ -104,6 +106,8 @@ pub(crate) struct Worker {
     pub(crate) shared: CachePadded<Shared>,
     index: u32,
     registry: Cell<*const Registry>,
+    /// The order in which this worker looks at the others; set once, when it is pinned.
+    near: OnceLock<Victims>,
 }
 
 // SAFETY: `shared` is Sync by itself. `local`, `region` and the `registry` cell are touched only by the thread that holds
@@ -207,12 +211,24 @@ impl Worker {
             shared: CachePadded::new(shared),
             index,
             registry: Cell::new(ptr::null()),
+            near: OnceLock::new(),
         }
     }
 
     /// Called once, before the registry is shared.
     pub(crate) fn set_registry(&self, registry: *const Registry) {
         self.registry.set(registry);
+    }
+
+    /// The victims by nearness, of a worker that is pinned.
+    pub(crate) fn near(&self) -> Option<&Victims> {
+        self.near.get()
+    }
+
+    /// Called at most once, by the worker's own thread before it starts to work.
+    pub(crate) fn set_near(&self, victims: Victims) {
+        // A second call would change nothing.
+        let _ = self.near.set(victims);
     }
 
     pub(crate) fn index(&self) -> u32 {
@@ -597,16 +613,15 @@ impl Worker {
             self.local.published.set(unsafe { slot.add(1) });
         }
         self.raise_mark(self.local.published.get());
+        // Pairs with the fence in `park_on`: we see that the patron parks, or it sees our forks.
+        fence(Ordering::SeqCst);
         // The one who waits for what we run may help, and may run nothing else: it comes first.
-        let patron = self.local.patron.get();
         // SAFETY: the patron's job is not finished while we run it, so its header is live.
-        if let Some(patron) = unsafe { patron.as_ref() } {
-            if patron.latch.nudge() {
-                self.registry().unpark(patron.owner);
-                return;
-            }
+        let patron = unsafe { self.local.patron.get().as_ref() };
+        match patron {
+            Some(patron) if patron.latch.nudge() => self.registry().unpark(patron.owner),
+            _ => _ = self.registry().sleep.notify(),
         }
-        self.registry().sleep.notify();
     }
 
     /// The cold half of a join, with `head == slot`. `true`: the job is ours again, to run inline.

@@ -434,3 +434,19 @@ mod pinning {
         assert_eq!(allowed_cpus(), before);
     }
 }
+
+#[test]
+fn a_round_over_the_victims_takes_each_once_and_the_near_ones_first() {
+    let victims = Victims { order: vec![4, 7, 1, 2, 9], ends: [0, 2, 2, 5] };
+    for rotation in 0..8 {
+        let round: Vec<u32> = (0..5).map(|k| victims.nth(k, rotation)).collect();
+        let mut near = round[..2].to_vec();
+        near.sort_unstable();
+        assert_eq!(near, [4, 7]);
+        let mut all = round;
+        all.sort_unstable();
+        assert_eq!(all, [1, 2, 4, 7, 9]);
+    }
+    assert_eq!(victims.nth(0, 1), 7);
+    assert_eq!(victims.nth(2, 1), 2);
+}
