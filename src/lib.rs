@@ -7,6 +7,10 @@ mod fork;
 mod par;
 mod pool;
 
+#[cfg(loom)]
+#[doc(hidden)]
+pub use engine::model;
+
 pub use builder::{Pinning, PoolBuilder};
 pub use error::BuildError;
 pub use fork::{BroadcastContext, Scope, broadcast, join, scope};

@@ -23,6 +23,8 @@ pub(crate) mod clock;
 pub(crate) mod forked;
 pub(crate) mod job;
 pub(crate) mod latch;
+#[cfg(loom)]
+pub mod model;
 pub(crate) mod park;
 pub(crate) mod region;
 pub(crate) mod registry;

@@ -641,19 +641,18 @@ impl Worker {
                 None => ours = self.wait_for_fork(unsafe { &*header_of(job.data) }, job),
             }
         }
-        let keep = if slot.cast() == self.region.base() {
+        let base = self.region.base().cast::<Slot>();
+        let keep = if slot == base {
             self.end_region(ours);
             slot
         } else if slot < self.local.mark.get() && self.region.is_polling() {
+            // The base's own join must come by in any case, to close the region.
             if self.region.poll() {
                 self.share_some();
-                // SAFETY: at or below head.
-                unsafe { self.region.base().cast::<Slot>().add(1) }
+                base.wrapping_add(1)
             } else {
-                // A join two levels up comes about four times later in a balanced tree. The base's
-                // own join always comes by.
-                // SAFETY: within the slots: `slot` is above the base.
-                unsafe { slot.sub(1) }
+                // A join two levels up comes about four times later in a balanced tree.
+                slot.wrapping_sub(1).max(base.wrapping_add(1))
             }
         } else {
             self.local.mark.get().min(slot)

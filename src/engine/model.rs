@@ -1,0 +1,116 @@
+//! The parts of the engine that loom's models drive (`tests/loom.rs`), made public for them under `--cfg loom`.
+//!
+//! Thin wrappers and nothing else: what a model calls is the code that ships.
+
+use super::{latch, park, sleep};
+use std::fmt;
+
+/// [`sleep::Sleep`].
+pub struct Sleep(sleep::Sleep);
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.word().fmt(f)
+    }
+}
+
+#[allow(missing_docs, reason = "the same names in `sleep` tell")]
+impl Sleep {
+    pub fn new(width: usize) -> Self {
+        Sleep(sleep::Sleep::new(width))
+    }
+    pub fn num_active(&self) -> usize {
+        self.0.word().active()
+    }
+    pub fn num_searching(&self) -> usize {
+        self.0.word().searching()
+    }
+    pub fn num_sleeping(&self) -> usize {
+        self.0.word().sleeping()
+    }
+    pub fn is_over_width(&self) -> bool {
+        self.0.is_over_width()
+    }
+    pub fn try_enter(&self) -> bool {
+        self.0.try_enter()
+    }
+    pub fn leave(&self) -> bool {
+        self.0.leave()
+    }
+    pub fn resume(&self) {
+        self.0.resume();
+    }
+    pub fn notify(&self) -> bool {
+        self.0.notify()
+    }
+    pub fn wake_for_certain(&self, index: usize) {
+        self.0.wake_for_certain(index);
+    }
+    pub fn start_search(&self) {
+        self.0.start_search();
+    }
+    pub fn end_search(&self) {
+        self.0.end_search();
+    }
+    pub fn announce(&self, index: usize) {
+        self.0.announce(index);
+    }
+    pub fn retire(&self) {
+        self.0.retire();
+    }
+    pub fn park(&self, index: usize) {
+        self.0.park(index);
+    }
+}
+
+/// [`latch::Latch`].
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Latch(latch::Latch);
+
+#[allow(missing_docs, reason = "the same names in `latch` tell")]
+impl Latch {
+    #[allow(clippy::new_without_default, reason = "as the wrapped one")]
+    pub fn new() -> Self {
+        Latch(latch::Latch::new())
+    }
+    pub fn probe(&self) -> bool {
+        self.0.probe()
+    }
+    /// # Safety
+    /// As the wrapped one: live until the swap inside, and not touched by the caller afterwards.
+    pub unsafe fn set(this: *const Latch) -> bool {
+        // SAFETY: by contract; transparent, so the same pointer.
+        unsafe { latch::Latch::set(this.cast()) }
+    }
+    pub fn announce_park(&self) -> bool {
+        self.0.announce_park()
+    }
+    pub fn is_parked(&self) -> bool {
+        self.0.is_parked()
+    }
+    pub fn retract_park(&self) {
+        self.0.retract_park();
+    }
+    pub fn nudge(&self) -> bool {
+        self.0.nudge()
+    }
+}
+
+/// [`park::Parker`].
+#[derive(Debug)]
+pub struct Parker(park::Parker);
+
+#[allow(missing_docs, reason = "the same names in `park` tell")]
+impl Parker {
+    #[allow(clippy::new_without_default, reason = "as the wrapped one")]
+    pub fn new() -> Self {
+        Parker(park::Parker::new())
+    }
+    pub fn park(&self) {
+        self.0.park();
+    }
+    pub fn unpark(&self) {
+        self.0.unpark();
+    }
+}
