@@ -1,4 +1,116 @@
 //! Windlass: a work-stealing data-parallel engine.
+//!
+//! [`join`] runs two closures, [`scope`] any number of tasks that borrow from the caller, and
+//! [`par_map`] and its kin run loops: maybe in parallel, on one pool of threads. There is nothing
+//! to tune. A fork that nobody takes costs one to two nanoseconds, so a recursion needs no cut-off;
+//! a loop too short to be worth waking a thread runs as a plain loop on the caller, so no loop is
+//! too short to be written in parallel.
+//!
+//! # Quick start
+//!
+//! ```
+//! // Each result in its place, in the order of the items.
+//! let squares = windlass::par_map(0..1_000u64, |n| n * n);
+//!
+//! // Divide and conquer, down to single numbers.
+//! fn largest(numbers: &[u64]) -> u64 {
+//!     match numbers {
+//!         [] => 0,
+//!         [n] => *n,
+//!         _ => {
+//!             let (left, right) = numbers.split_at(numbers.len() / 2);
+//!             let (left, right) = windlass::join(|| largest(left), || largest(right));
+//!             left.max(right)
+//!         }
+//!     }
+//! }
+//! assert_eq!(largest(&squares), 998_001);
+//!
+//! // Any number of different tasks, which borrow.
+//! let (mut count, mut total) = (0, 0);
+//! windlass::scope(|s| {
+//!     s.spawn(|_| count = squares.iter().filter(|&n| n % 2 == 0).count());
+//!     s.spawn(|_| total = squares.iter().sum());
+//! });
+//! assert_eq!((count, total), (500, 332_833_500));
+//! ```
+//!
+//! The free functions use the pool that the calling thread is in, else [`Pool::global`], which
+//! starts with the first call. Each is a method of [`Pool`] too, to name a pool.
+//!
+//! # Which function
+//!
+//! | with rayon | here |
+//! |---|---|
+//! | `join`, `scope`, `broadcast` | [`join`], [`scope`], [`broadcast`] |
+//! | `xs.par_iter().map(f).collect::<Vec<_>>()` | [`par_map(&xs, f)`](par_map) |
+//! | `.. .collect::<Result<Vec<_>, _>>()` | [`try_par_map`], which returns the first error in order |
+//! | `xs.par_iter().for_each(f)`, `try_for_each` | [`par_for_each(&xs, f)`](par_for_each), [`try_par_for_each`] |
+//! | `xs.par_iter_mut().for_each(f)` | [`par_for_each(&mut xs, f)`](par_for_each) |
+//! | `xs.into_par_iter()..` | the same functions, with `xs` by value |
+//! | `.map(f).reduce(id, op)`, `.sum()`, `.max()` | [`par_map_reduce`] |
+//! | `xs.par_chunks(n).map(f).collect()` | [`par_chunks`] |
+//! | `xs.par_chunks_mut(n).enumerate().for_each(f)` | [`par_chunks_mut`] |
+//! | `with_min_len`, `with_max_len` | nothing to set |
+//! | `ThreadPoolBuilder`, `ThreadPool::install` | [`PoolBuilder`], [`Pool::install`] |
+//! | `current_num_threads`, `current_thread_index` | [`Pool::num_workers`], [`Pool::current_worker`] |
+//! | `spawn`, `filter`, `zip`, `par_sort`, .. | not there yet |
+//!
+//! # Blocking
+//!
+//! Every call returns when all of its work is done, so that closures may borrow. The calling thread
+//! takes part: it runs the work itself, and others join in. One that comes from outside counts
+//! against the pool's width; if that many threads are at work already, the call blocks until one of
+//! them has time for it.
+//!
+//! A thread that waits for work which another has taken runs only what it waits for: `join` what
+//! the stolen closure has forked itself, `scope` its own tasks, a loop its own parts. A lock that
+//! is held across such a wait is therefore never asked for by foreign work on the same stack. The
+//! one exception is [`broadcast`], which runs on waiting threads too. When there is nothing of its
+//! own to run, the thread sleeps, and another one may take its place in the pool; when it resumes,
+//! one more thread than the width may be at work for a moment.
+//!
+//! A closure that blocks in any other way (a lock, a channel, a socket) keeps its place. So tasks
+//! must not wait for each other except by the means of this crate: the two closures of a `join` may
+//! run one after the other.
+//!
+//! # Panics
+//!
+//! A panic in a closure comes out of the call that the closure was given to, with its payload,
+//! after everything that might still borrow has finished. The other closure of a `join` and the
+//! other tasks of a `scope` run to their end; which other items of a loop still run is not
+//! promised. The pool stays usable. With several panics, `join` propagates that of its first
+//! closure, `scope` and `broadcast` the first in time; the others are dropped.
+//!
+//! ```
+//! let caught = std::panic::catch_unwind(|| windlass::join(|| panic!("first"), || 1));
+//! assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"first"));
+//! assert_eq!(windlass::join(|| 1, || 2), (1, 2));
+//! ```
+//!
+//! # Configuration
+//!
+//! By default a pool has as many workers as there are CPUs that the process may use: its affinity
+//! mask and its cgroup's quota are respected. The environment variable `WINDLASS_NUM_THREADS` says
+//! otherwise, for the global pool and for every pool whose builder does not name a number.
+//!
+//! ```
+//! use windlass::{Pinning, Pool};
+//!
+//! let pool = Pool::builder()
+//!     .workers(2)
+//!     .name("crunch")
+//!     .stack_size(4 << 20)
+//!     .pinning(Pinning::Never)
+//!     .build()?;
+//! let (a, b) = pool.install(|| windlass::join(|| 20, || 22));
+//! assert_eq!(a + b, 42);
+//! # Ok::<(), windlass::BuildError>(())
+//! ```
+//!
+//! An idle pool sleeps: no thread of it wakes up until there is work. Dropping the last handle of a
+//! pool ends its threads. In the child of a fork(2), a pool that was made before panics when it is
+//! entered, and the global one starts anew.
 
 mod builder;
 mod engine;
@@ -19,3 +131,8 @@ pub use par::{
     try_par_for_each, try_par_map,
 };
 pub use pool::Pool;
+
+/// The README's examples are compiled and run with the other documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

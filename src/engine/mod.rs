@@ -13,7 +13,7 @@
 //! | `site` | what call sites have cost lately | - |
 //! | `region` | whether a cold tree of forks is worth a wake | `site`, `clock` |
 //! | `job` | erased jobs, the stack job of a fork | `latch`, `unwind`, `worker` |
-//! | `worker` | the fork stack, its published tier, attention | all above |
+//! | `worker` | a seat: what is the owner's and what others see; `worker/join`: the fork stack; `worker/context`: the seats of a thread | all above |
 //! | `search` | the main loop, stealing, waiting | `worker`, `registry` |
 //! | `registry` | the shared state of a pool, guests, the injector, the end | all above |
 //!

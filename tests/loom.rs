@@ -1,0 +1,823 @@
+//! Models of the sleep, permit, stop, latch and parker protocols, explored exhaustively by loom:
+//!
+//! ```text
+//! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test --release --test loom
+//! ```
+//!
+//! `Sleep`, `Latch` and `Parker` are the code that ships. What calls them is mirrored here, because loom cannot see
+//! through the crossbeam deques: `Pool::run_worker` is `Worker::main_loop`, `Pool::leave` is `Registry::leave`, `Waiter::park`
+//! is `Worker::park_on`. A source of work is one flag a job, stored with Release: no stronger than the deques.
+//!
+//! Each model has twins: the same model with one step left out, of which loom must find the fault, so that the lane
+//! is known to be able to fail. A fault may abort the process, so a twin runs in a child process of this very binary.
+#![cfg(loom)]
+
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use loom::sync::{Arc, Condvar, Mutex};
+use loom::thread;
+use std::env;
+use std::process::Command;
+use windlass::model::{Latch, Parker, Sleep};
+
+/// What loom says when all threads wait: a lost wake-up.
+const DEADLOCK: &str = "deadlock; threads";
+
+/// Explores `model` with at most `most` preemptions, or fewer if the environment says so.
+fn explore(most: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(builder.preemption_bound.map_or(most, |asked| asked.min(most)));
+    builder.max_branches = 20_000;
+    builder.check(model);
+}
+
+/// Runs the test `name` of this binary in a child process, where it explores `model`, and asserts that it fails with `fault`.
+fn assert_caught(name: &str, fault: &str, most: usize, model: impl Fn() + Send + Sync + 'static) {
+    const CHILD: &str = "WINDLASS_LOOM_TWIN";
+    if env::var_os(CHILD).is_some_and(|twin| twin == name) {
+        return explore(most, model);
+    }
+    let this = env::current_exe().unwrap();
+    let child = Command::new(this).args(["--exact", name, "--nocapture"]).env(CHILD, name).output();
+    let child = child.unwrap();
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&child.stdout),
+        String::from_utf8_lossy(&child.stderr)
+    );
+    assert!(!child.status.success(), "loom does not see what is wrong with {name}:\n{said}");
+    assert!(said.contains(fault), "{name} fails with something else than {fault:?}:\n{said}");
+}
+
+/// What a twin leaves out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Without {
+    Nothing,
+    /// The look at the sources of work after the announcement.
+    SecondLook,
+    /// The look at `stop` after the announcement.
+    SecondLookAtStop,
+    /// The fence in `notify`.
+    FenceInNotify,
+    /// The duty of the last searcher that finds work.
+    WakingTheNext,
+    /// The note that a permit was missing.
+    Deferred,
+    /// The announcement on the latch before a wait.
+    AnnouncePark,
+    /// The look at the sources of work after that announcement.
+    LookAfterAnnouncePark,
+    /// Waking the waiter, when `Latch::set` says so.
+    UnparkAfterSet,
+    /// Waking the waiter, when `Latch::nudge` says so.
+    UnparkAfterNudge,
+    /// Giving the permit back before a wait.
+    GivingThePermitBack,
+}
+
+/// A job that a worker may take once.
+type Job = AtomicBool;
+
+/// A registry, as far as the models need it.
+struct Pool {
+    sleep: Sleep,
+    width: usize,
+    jobs: Vec<Job>,
+    num_done: AtomicUsize,
+    stop: AtomicBool,
+    without: Without,
+}
+
+impl Pool {
+    fn new(width: usize, num_jobs: usize, without: Without) -> Arc<Pool> {
+        Arc::new(Pool {
+            sleep: Sleep::new(width),
+            width,
+            jobs: (0..num_jobs).map(|_| Job::new(false)).collect(),
+            num_done: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            without,
+        })
+    }
+
+    fn publish(&self, job: usize) {
+        self.jobs[job].store(true, Ordering::Release);
+        self.notify();
+    }
+
+    fn notify(&self) {
+        let relies = || self.sleep.num_searching() > 0 || self.sleep.num_sleeping() == 0;
+        if self.without == Without::FenceInNotify && relies() {
+            return;
+        }
+        self.sleep.notify();
+    }
+
+    /// One steal after the other.
+    fn take(&self) -> Option<usize> {
+        self.jobs.iter().position(|job| {
+            job.load(Ordering::Acquire)
+                && job.compare_exchange(true, false, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        })
+    }
+
+    fn has_public_work(&self) -> bool {
+        self.jobs.iter().any(|job| job.load(Ordering::Acquire))
+    }
+
+    /// `Worker::main_loop`.
+    fn run_worker(&self, me: usize, run: impl Fn(usize)) {
+        loop {
+            self.sleep.park(me);
+            loop {
+                let job = if self.sleep.is_over_width() { None } else { self.take() };
+                if let Some(job) = job {
+                    if self.without == Without::WakingTheNext {
+                        // One less that searches, and nobody notified.
+                        self.sleep.retire();
+                        self.sleep.resume();
+                    } else {
+                        self.sleep.end_search();
+                    }
+                    run(job);
+                    self.sleep.start_search();
+                } else if !self.is_stopping() {
+                    break;
+                } else if self.has_public_work() {
+                    thread::yield_now();
+                } else {
+                    return self.sleep.retire();
+                }
+            }
+            self.sleep.announce(me);
+            if self.without != Without::SecondLookAtStop && self.is_stopping() {
+                self.sleep.wake_for_certain(me);
+            } else if self.without != Without::SecondLook && self.has_public_work() {
+                self.notify();
+            }
+        }
+    }
+
+    /// A worker whose jobs do nothing; whoever runs the last one stops the pool. If a job is forgotten, nobody does.
+    fn run_to_the_last(&self, me: usize) {
+        self.run_worker(me, |_| self.finish_one());
+    }
+
+    fn finish_one(&self) {
+        if self.num_done.fetch_add(1, Ordering::AcqRel) + 1 == self.jobs.len() {
+            self.stop();
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// `Registry::stop`.
+    fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        for index in 0..self.width {
+            self.sleep.wake_for_certain(index);
+        }
+    }
+
+    /// `Registry::leave`.
+    fn leave(&self) {
+        if self.sleep.leave() && self.without != Without::Deferred {
+            let someone_runs = self.sleep.num_active() > 0;
+            if someone_runs || self.has_public_work() {
+                self.notify();
+            }
+        }
+    }
+
+    fn assert_all_done(&self) {
+        assert_eq!(self.num_done.load(Ordering::Acquire), self.jobs.len());
+        assert!(!self.has_public_work());
+        assert_eq!((self.sleep.num_active(), self.sleep.num_searching()), (0, 0));
+    }
+}
+
+/// Starts a model's thread.
+fn spawn(pool: &Arc<Pool>, f: impl FnOnce(&Pool) + 'static) -> thread::JoinHandle<()> {
+    let pool = Arc::clone(pool);
+    thread::spawn(move || f(&pool))
+}
+
+fn join(threads: impl IntoIterator<Item = thread::JoinHandle<()>>) {
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+// Sleep: no job is left in a queue while everybody sleeps.
+
+/// Each producer publishes so many jobs.
+fn producers_and_workers(producers: &[usize], workers: usize, without: Without) {
+    let pool = Pool::new(workers, producers.iter().sum(), without);
+    let mut threads: Vec<_> =
+        (0..workers).map(|me| spawn(&pool, move |pool| pool.run_to_the_last(me))).collect();
+    let mut first = 0;
+    for (at, &jobs) in producers.iter().enumerate() {
+        let produce = move |pool: &Pool| (first..first + jobs).for_each(|job| pool.publish(job));
+        // The last one is the model's own thread.
+        if at + 1 == producers.len() {
+            produce(&pool);
+        } else {
+            threads.push(spawn(&pool, produce));
+        }
+        first += jobs;
+    }
+    join(threads);
+    pool.assert_all_done();
+}
+
+#[test]
+fn sleep_one_producer_one_worker() {
+    explore(3, || producers_and_workers(&[1], 1, Without::Nothing));
+}
+
+#[test]
+fn sleep_two_jobs_one_worker() {
+    explore(3, || producers_and_workers(&[2], 1, Without::Nothing));
+}
+
+#[test]
+fn sleep_two_producers_one_worker() {
+    explore(3, || producers_and_workers(&[1, 1], 1, Without::Nothing));
+}
+
+#[test]
+fn sleep_one_producer_two_workers() {
+    explore(2, || producers_and_workers(&[2], 2, Without::Nothing));
+}
+
+#[test]
+fn twin_sleep_without_second_look() {
+    assert_caught("twin_sleep_without_second_look", DEADLOCK, 3, || {
+        producers_and_workers(&[2], 1, Without::SecondLook);
+    });
+}
+
+#[test]
+fn twin_sleep_without_fence_in_notify() {
+    assert_caught("twin_sleep_without_fence_in_notify", DEADLOCK, 3, || {
+        producers_and_workers(&[2], 1, Without::FenceInNotify);
+    });
+}
+
+/// Two jobs of which each waits for the other to begin: with two workers both must be at work (W1, W2).
+fn jobs_that_meet(without: Without) {
+    let pool = Pool::new(2, 2, without);
+    let met = Arc::new((Mutex::new(0), Condvar::new()));
+    let worker = |me: usize| {
+        let met = Arc::clone(&met);
+        spawn(&pool, move |pool| {
+            pool.run_worker(me, |_| {
+                let (begun, condvar) = &*met;
+                let mut begun = begun.lock().unwrap();
+                *begun += 1;
+                condvar.notify_one();
+                while *begun < 2 {
+                    begun = condvar.wait(begun).unwrap();
+                }
+                drop(begun);
+                pool.finish_one();
+            });
+        })
+    };
+    let threads = [worker(0), worker(1)];
+    pool.publish(0);
+    pool.publish(1);
+    join(threads);
+    pool.assert_all_done();
+}
+
+#[test]
+fn sleep_the_last_searcher_that_finds_work_wakes_the_next() {
+    explore(2, || jobs_that_meet(Without::Nothing));
+}
+
+#[test]
+fn twin_sleep_last_searcher_wakes_nobody() {
+    assert_caught("twin_sleep_last_searcher_wakes_nobody", DEADLOCK, 2, || {
+        jobs_that_meet(Without::WakingTheNext);
+    });
+}
+
+// Permits: work that was held back for lack of one is not stranded.
+
+/// A guest comes and goes while a producer, which needs no permit, publishes.
+fn guest_and_producer(without: Without) {
+    let pool = Pool::new(1, 1, without);
+    let worker = spawn(&pool, |pool| pool.run_to_the_last(0));
+    let guest = spawn(&pool, |pool| {
+        if pool.sleep.try_enter() {
+            pool.leave();
+        }
+    });
+    pool.publish(0);
+    join([worker, guest]);
+    pool.assert_all_done();
+}
+
+#[test]
+fn permits_work_deferred_for_a_guest_is_run() {
+    explore(3, || guest_and_producer(Without::Nothing));
+}
+
+#[test]
+fn twin_permits_leave_ignores_the_note() {
+    assert_caught("twin_permits_leave_ignores_the_note", DEADLOCK, 3, || {
+        guest_and_producer(Without::Deferred);
+    });
+}
+
+/// `Registry::enter_as_guest` by two callers at a width of one: whoever gets no permit injects and is served.
+fn two_callers(without: Without) {
+    let pool = Pool::new(1, 2, without);
+    let inside = Arc::new(AtomicUsize::new(0));
+    let enter = move |pool: &Pool, job: usize, served: &Parker, inside: &AtomicUsize| {
+        if pool.sleep.try_enter() {
+            // A pool of one runs one thing at a time.
+            assert_eq!(inside.fetch_add(1, Ordering::Relaxed), 0);
+            inside.fetch_sub(1, Ordering::Relaxed);
+            pool.leave();
+        } else {
+            pool.publish(job);
+            served.park();
+        }
+    };
+    let served = Arc::new([Parker::new(), Parker::new()]);
+    let worker = {
+        let (served, inside) = (Arc::clone(&served), Arc::clone(&inside));
+        spawn(&pool, move |pool| {
+            pool.run_worker(0, |job| {
+                assert_eq!(inside.fetch_add(1, Ordering::Relaxed), 0);
+                inside.fetch_sub(1, Ordering::Relaxed);
+                served[job].unpark();
+            });
+        })
+    };
+    let caller = {
+        let (served, inside) = (Arc::clone(&served), Arc::clone(&inside));
+        spawn(&pool, move |pool| enter(pool, 0, &served[0], &inside))
+    };
+    enter(&pool, 1, &served[1], &inside);
+    join([caller]);
+    pool.stop();
+    join([worker]);
+    assert_eq!(pool.sleep.num_active(), 0);
+}
+
+#[test]
+fn permits_the_second_caller_is_served() {
+    explore(2, || two_callers(Without::Nothing));
+}
+
+#[test]
+fn twin_permits_the_second_caller_is_forgotten() {
+    assert_caught("twin_permits_the_second_caller_is_forgotten", DEADLOCK, 2, || {
+        two_callers(Without::Deferred);
+    });
+}
+
+// Stop: every worker ends, and what was queued is done first (P7).
+
+fn work_and_stop(workers: usize, without: Without) {
+    let pool = Pool::new(workers, 1, without);
+    let worker = |me| {
+        spawn(&pool, move |pool: &Pool| {
+            pool.run_worker(me, |_| {
+                pool.num_done.fetch_add(1, Ordering::Relaxed);
+            });
+        })
+    };
+    let threads: Vec<_> = (0..workers).map(worker).collect();
+    pool.publish(0);
+    pool.stop();
+    join(threads);
+    pool.assert_all_done();
+}
+
+#[test]
+fn stop_ends_one_worker() {
+    explore(3, || work_and_stop(1, Without::Nothing));
+}
+
+#[test]
+fn stop_ends_two_workers() {
+    explore(2, || work_and_stop(2, Without::Nothing));
+}
+
+#[test]
+fn twin_stop_is_not_looked_at_again() {
+    assert_caught("twin_stop_is_not_looked_at_again", DEADLOCK, 3, || {
+        work_and_stop(1, Without::SecondLookAtStop);
+    });
+}
+
+/// `Registry::summon`: worker 1 must come, whatever else wakes or keeps the two.
+fn summons(workers: usize, without: Without) {
+    let pool = Pool::new(workers, 1, without);
+    let wanted = workers - 1;
+    let broadcast = Arc::new(AtomicUsize::new(0));
+    let worker = |me: usize| {
+        let broadcast = Arc::clone(&broadcast);
+        spawn(&pool, move |pool| {
+            let has_broadcast = || me == wanted && broadcast.load(Ordering::Acquire) == 1;
+            // As `run_worker`, with a broadcast where that has `stop`.
+            loop {
+                pool.sleep.park(me);
+                if has_broadcast() {
+                    broadcast.store(2, Ordering::Release);
+                    pool.stop();
+                }
+                while let Some(_job) = pool.take() {
+                    pool.sleep.end_search();
+                    pool.sleep.start_search();
+                }
+                if pool.is_stopping() {
+                    return pool.sleep.retire();
+                }
+                pool.sleep.announce(me);
+                let summoned = has_broadcast() && pool.without != Without::SecondLook;
+                if summoned || pool.is_stopping() {
+                    pool.sleep.wake_for_certain(me);
+                } else if pool.has_public_work() {
+                    pool.notify();
+                }
+            }
+        })
+    };
+    let threads: Vec<_> = (0..workers).map(worker).collect();
+    pool.publish(0);
+    // The queue of broadcasts has a lock, and its count is a read-modify-write.
+    broadcast.fetch_add(1, Ordering::Release);
+    pool.sleep.wake_for_certain(wanted);
+    join(threads);
+    assert_eq!(broadcast.load(Ordering::Acquire), 2);
+}
+
+#[test]
+fn summons_reach_the_only_worker() {
+    explore(3, || summons(1, Without::Nothing));
+}
+
+#[test]
+fn summons_reach_the_right_worker() {
+    explore(2, || summons(2, Without::Nothing));
+}
+
+#[test]
+fn twin_summons_are_not_looked_at_again() {
+    assert_caught("twin_summons_are_not_looked_at_again", DEADLOCK, 3, || {
+        summons(1, Without::SecondLook);
+    });
+}
+
+// Latch: the waiter wakes when the work is done, and frees it then.
+
+/// A published fork: the latch, what it guards, and the seat of who waits.
+struct Fork {
+    latch: UnsafeCell<Latch>,
+    result: UnsafeCell<u32>,
+    parker: Parker,
+    without: Without,
+}
+
+// SAFETY: loom's cells check each access.
+unsafe impl Sync for Fork {}
+// SAFETY: as above.
+unsafe impl Send for Fork {}
+
+impl Fork {
+    fn new(without: Without) -> Arc<Fork> {
+        let latch = UnsafeCell::new(Latch::new());
+        let result = UnsafeCell::new(0);
+        Arc::new(Fork { latch, result, parker: Parker::new(), without })
+    }
+
+    fn latch<R>(&self, f: impl FnOnce(&Latch) -> R) -> R {
+        // SAFETY: only shared accesses, until the waiter frees it.
+        self.latch.with(|latch| f(unsafe { &*latch }))
+    }
+
+    /// `Worker::finish_fork`.
+    fn finish(&self, result: u32) {
+        // SAFETY: nobody reads before the latch is set.
+        self.result.with_mut(|place| unsafe { *place = result });
+        // SAFETY: live until the swap: the waiter frees it only when it has seen it set.
+        let parked = self.latch.with(|latch| unsafe { Latch::set(latch) });
+        if parked && self.without != Without::UnparkAfterSet {
+            self.parker.unpark();
+        }
+    }
+
+    /// Whoever has work for the waiter.
+    fn nudge(&self) {
+        if self.latch(Latch::nudge) && self.without != Without::UnparkAfterNudge {
+            self.parker.unpark();
+        }
+    }
+
+    /// `Worker::park_on`, less the permit.
+    fn park(&self, has_work: impl Fn() -> bool) {
+        if self.without == Without::AnnouncePark {
+            return self.parker.park();
+        }
+        if !self.latch(Latch::announce_park) {
+            return;
+        }
+        fence(Ordering::SeqCst);
+        if self.without != Without::LookAfterAnnouncePark && has_work() {
+            return self.latch(Latch::retract_park);
+        }
+        while self.latch(Latch::is_parked) {
+            self.parker.park();
+        }
+        self.latch(Latch::retract_park);
+    }
+
+    /// The end of a join: the memory of the fork is given up.
+    fn take_result(&self) -> u32 {
+        self.latch.with_mut(|_| ());
+        // SAFETY: the latch was seen set.
+        self.result.with(|result| unsafe { *result })
+    }
+}
+
+fn wait_for_a_fork(without: Without) {
+    let fork = Fork::new(without);
+    let thief = {
+        let fork = Arc::clone(&fork);
+        thread::spawn(move || fork.finish(7))
+    };
+    while !fork.latch(Latch::probe) {
+        fork.park(|| false);
+    }
+    assert_eq!(fork.take_result(), 7);
+    join([thief]);
+}
+
+#[test]
+fn latch_set_wakes_the_waiter() {
+    explore(3, || wait_for_a_fork(Without::Nothing));
+}
+
+#[test]
+fn twin_latch_waiter_does_not_announce() {
+    assert_caught("twin_latch_waiter_does_not_announce", DEADLOCK, 3, || {
+        wait_for_a_fork(Without::AnnouncePark);
+    });
+}
+
+#[test]
+fn twin_latch_setter_wakes_nobody() {
+    assert_caught("twin_latch_setter_wakes_nobody", DEADLOCK, 3, || {
+        wait_for_a_fork(Without::UnparkAfterSet);
+    });
+}
+
+/// U1: the waiter may be gone at the swap, and with it the latch.
+#[test]
+fn twin_latch_touched_after_it_was_set() {
+    assert_caught("twin_latch_touched_after_it_was_set", "Causality violation", 3, || {
+        let fork = Fork::new(Without::Nothing);
+        let thief = {
+            let fork = Arc::clone(&fork);
+            thread::spawn(move || {
+                fork.latch(|latch| {
+                    // SAFETY: live.
+                    unsafe { Latch::set(latch) };
+                    latch.probe()
+                });
+            })
+        };
+        while !fork.latch(Latch::probe) {
+            thread::yield_now();
+        }
+        fork.take_result();
+        join([thief]);
+    });
+}
+
+/// The parker belongs to the seat: the token for one wait may come late, in the next one.
+#[test]
+fn latch_a_late_token_is_a_spurious_wake_up() {
+    explore(3, || {
+        let seat = Arc::new((Parker::new(), [Latch::new(), Latch::new()]));
+        let setters: Vec<_> = (0..2)
+            .map(|which| {
+                let seat = Arc::clone(&seat);
+                thread::spawn(move || {
+                    let (parker, latches) = &*seat;
+                    // SAFETY: the seat is live.
+                    if unsafe { Latch::set(&latches[which]) } {
+                        parker.unpark();
+                    }
+                })
+            })
+            .collect();
+        let (parker, latches) = &*seat;
+        for latch in latches {
+            while !latch.probe() {
+                if latch.announce_park() {
+                    while latch.is_parked() {
+                        parker.park();
+                    }
+                    latch.retract_park();
+                }
+            }
+        }
+        join(setters);
+    });
+}
+
+/// A waiter is nudged for work that nobody else will do before the latch is set: a job that was given back to it, or a task
+/// that a scope's owner alone knows of.
+fn nudged_for_work(without: Without) {
+    let fork = Fork::new(without);
+    let job = Arc::new(Job::new(false));
+    let giver = {
+        let (fork, job) = (Arc::clone(&fork), Arc::clone(&job));
+        thread::spawn(move || {
+            job.store(true, Ordering::Release);
+            fork.nudge();
+        })
+    };
+    let take = || job.compare_exchange(true, false, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+    while !fork.latch(Latch::probe) {
+        if job.load(Ordering::Acquire) && take() {
+            fork.finish(1);
+            continue;
+        }
+        fork.park(|| job.load(Ordering::Acquire));
+    }
+    join([giver]);
+    assert_eq!(fork.take_result(), 1);
+}
+
+#[test]
+fn latch_nudge_is_not_lost() {
+    explore(3, || nudged_for_work(Without::Nothing));
+}
+
+#[test]
+fn twin_latch_no_look_after_the_announcement() {
+    assert_caught("twin_latch_no_look_after_the_announcement", DEADLOCK, 3, || {
+        nudged_for_work(Without::LookAfterAnnouncePark);
+    });
+}
+
+#[test]
+fn twin_latch_nudge_without_token() {
+    assert_caught("twin_latch_nudge_without_token", DEADLOCK, 3, || {
+        nudged_for_work(Without::UnparkAfterNudge);
+    });
+}
+
+/// A thief nudges its patron for what it publishes, and goes on to set the latch.
+#[test]
+fn latch_nudge_races_with_set() {
+    explore(3, || {
+        let fork = Fork::new(Without::Nothing);
+        let job = Arc::new(Job::new(false));
+        let thief = {
+            let (fork, job) = (Arc::clone(&fork), Arc::clone(&job));
+            thread::spawn(move || {
+                job.store(true, Ordering::Release);
+                fork.nudge();
+                // The thief's own join takes the job back, if the patron has not.
+                let _ = job.compare_exchange(true, false, Ordering::AcqRel, Ordering::Relaxed);
+                fork.finish(2);
+            })
+        };
+        while !fork.latch(Latch::probe) {
+            if job.load(Ordering::Acquire) {
+                let _ = job.compare_exchange(true, false, Ordering::AcqRel, Ordering::Relaxed);
+                continue;
+            }
+            fork.park(|| job.load(Ordering::Acquire));
+        }
+        assert_eq!(fork.take_result(), 2);
+        join([thief]);
+    });
+}
+
+/// A guest waits for its fork in a pool of one: the worker needs the guest's permit.
+fn guest_waits_for_its_fork(without: Without) {
+    let pool = Pool::new(1, 1, without);
+    let fork = Fork::new(Without::Nothing);
+    let worker = {
+        let fork = Arc::clone(&fork);
+        spawn(&pool, move |pool| {
+            pool.run_worker(0, |_| {
+                pool.num_done.fetch_add(1, Ordering::Relaxed);
+                fork.finish(3);
+            });
+        })
+    };
+    if pool.sleep.try_enter() {
+        pool.publish(0);
+        while !fork.latch(Latch::probe) {
+            if !fork.latch(Latch::announce_park) {
+                continue;
+            }
+            fence(Ordering::SeqCst);
+            if without != Without::GivingThePermitBack {
+                pool.leave();
+            }
+            while fork.latch(Latch::is_parked) {
+                fork.parker.park();
+            }
+            fork.latch(Latch::retract_park);
+            if without != Without::GivingThePermitBack {
+                pool.sleep.resume();
+            }
+        }
+        assert_eq!(fork.take_result(), 3);
+        pool.leave();
+    }
+    pool.stop();
+    join([worker]);
+    pool.assert_all_done();
+}
+
+#[test]
+fn permits_a_waiter_lends_its_own() {
+    explore(2, || guest_waits_for_its_fork(Without::Nothing));
+}
+
+#[test]
+fn twin_permits_a_waiter_keeps_its_own() {
+    assert_caught("twin_permits_a_waiter_keeps_its_own", DEADLOCK, 2, || {
+        guest_waits_for_its_fork(Without::GivingThePermitBack);
+    });
+}
+
+// Parker: a token is never lost.
+
+#[test]
+fn parker_token_before_while_or_after() {
+    explore(3, || {
+        let parker = Arc::new(Parker::new());
+        let ready = Arc::new(AtomicBool::new(false));
+        let waker = {
+            let (parker, ready) = (Arc::clone(&parker), Arc::clone(&ready));
+            thread::spawn(move || {
+                ready.store(true, Ordering::Relaxed);
+                parker.unpark();
+            })
+        };
+        // What the waker wrote is visible with its token.
+        while !ready.load(Ordering::Relaxed) {
+            parker.park();
+        }
+        join([waker]);
+    });
+}
+
+#[test]
+fn parker_two_wakers_and_two_waits() {
+    explore(3, || {
+        let parker = Arc::new(Parker::new());
+        let flags = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+        let wakers: Vec<_> = (0..2)
+            .map(|which| {
+                let (parker, flags) = (Arc::clone(&parker), Arc::clone(&flags));
+                thread::spawn(move || {
+                    flags[which].store(true, Ordering::Relaxed);
+                    parker.unpark();
+                })
+            })
+            .collect();
+        for flag in &*flags {
+            while !flag.load(Ordering::Relaxed) {
+                parker.park();
+            }
+        }
+        join(wakers);
+    });
+}
+
+/// A parker whose waker does not take the lock: the notification falls between the look and the wait (W10).
+#[test]
+fn twin_parker_without_the_lock() {
+    assert_caught("twin_parker_without_the_lock", DEADLOCK, 3, || {
+        let parker = Arc::new((AtomicBool::new(false), Mutex::new(()), Condvar::new()));
+        let waker = {
+            let parker = Arc::clone(&parker);
+            thread::spawn(move || {
+                parker.0.store(true, Ordering::SeqCst);
+                parker.2.notify_one();
+            })
+        };
+        let (token, mutex, condvar) = &*parker;
+        let guard = mutex.lock().unwrap();
+        if !token.load(Ordering::SeqCst) {
+            drop(condvar.wait(guard).unwrap());
+        }
+        join([waker]);
+    });
+}
