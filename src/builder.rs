@@ -62,14 +62,15 @@ impl Default for PoolBuilder {
 impl PoolBuilder {
     /// How many threads run the pool's work at once, callers that take part included.
     ///
-    /// The default is the environment variable `WINDLASS_NUM_THREADS`, else the number of CPUs that the
-    /// process may use: its affinity mask and its cgroup's quota are respected.
+    /// The default is the environment variable `WINDLASS_NUM_THREADS`, else the number of CPUs that
+    /// the process may use: its affinity mask and its cgroup's quota are respected.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
         self
     }
 
-    /// The name of the worker threads, which get `-0`, `-1`, .. appended. The default is `windlass`.
+    /// The name of the worker threads, which get `-0`, `-1`, .. appended. The default is
+    /// `windlass`.
     ///
     /// A NUL byte in it ends the name. Linux shows the first 15 bytes.
     pub fn name(mut self, name: impl Into<String>) -> Self {
@@ -92,8 +93,9 @@ impl PoolBuilder {
     /// Starts the pool's threads, which go to sleep at once.
     ///
     /// # Errors
-    /// A [`BuildError`] if a setting makes no sense or a thread cannot be started. A pin that the operating
-    /// system refuses is not an error: the worker runs unpinned, and [`Pool::pinned_cpus`] tells.
+    /// A [`BuildError`] if a setting makes no sense or a thread cannot be started. A pin that the
+    /// operating system refuses is not an error: the worker runs unpinned, and
+    /// [`Pool::pinned_cpus`] tells.
     ///
     /// # Blocking
     /// Until every thread has started, some ten microseconds each.

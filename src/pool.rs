@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 /// A `Pool` is a handle: clones share the same workers. When the last handle is dropped the
 /// workers finish what is queued, and the drop waits until their threads have ended.
 ///
-/// Callers take part: [`install`](Pool::install), [`join`](Pool::join), [`scope`](Pool::scope) and the `par_*` methods
-/// run on the calling thread, which counts against the pool's width for that time, and wake a worker only when there is
-/// something worth sharing. When as many callers as the pool is wide are inside already, the next
-/// one blocks and its closure runs on a worker.
+/// Callers take part: [`install`](Pool::install), [`join`](Pool::join), [`scope`](Pool::scope) and
+/// the `par_*` methods run on the calling thread, which counts against the pool's width for that
+/// time, and wake a worker only when there is something worth sharing. When as many callers as the
+/// pool is wide are inside already, the next one blocks and its closure runs on a worker.
 ///
 /// ```
 /// use windlass::Pool;
@@ -52,10 +52,12 @@ impl Pool {
         PoolBuilder::default()
     }
 
-    /// The pool that the free functions use outside of any pool. Started on first use, never dropped.
+    /// The pool that the free functions use outside of any pool. Started on first use, never
+    /// dropped.
     ///
-    /// It has the default settings of [`PoolBuilder`]. If `WINDLASS_NUM_THREADS` does not hold a number of workers, a line
-    /// on standard error says so and the default is used. In the child of a fork(2) the first use starts a new one.
+    /// It has the default settings of [`PoolBuilder`]. If `WINDLASS_NUM_THREADS` does not hold a
+    /// number of workers, a line on standard error says so and the default is used. In the child of
+    /// a fork(2) the first use starts a new one.
     ///
     /// # Panics
     /// If the operating system refuses even a single thread.
@@ -93,8 +95,8 @@ impl Pool {
         (0..self.num_workers()).map(|index| self.registry().sleep.cpu(index)).collect()
     }
 
-    /// The index of the calling thread among this pool's workers, from 0, or `None` if it is not one of its threads.
-    /// A caller that takes part is none.
+    /// The index of the calling thread among this pool's workers, from 0, or `None` if it is not
+    /// one of its threads. A caller that takes part is none.
     ///
     /// ```
     /// let pool = windlass::Pool::new(2)?;
@@ -108,19 +110,20 @@ impl Pool {
         })
     }
 
-    /// Runs `f` in this pool: what it calls of [`join`](crate::join), [`scope`](crate::scope) and the `par_*`
-    /// functions uses this pool's workers.
+    /// Runs `f` in this pool: what it calls of [`join`](crate::join), [`scope`](crate::scope) and
+    /// the `par_*` functions uses this pool's workers.
     ///
-    /// `f` runs on the calling thread if that is in the pool already, or else if the pool has room for one more
-    /// at work; otherwise on one of the pool's threads.
+    /// `f` runs on the calling thread if that is in the pool already, or else if the pool has room
+    /// for one more at work; otherwise on one of the pool's threads.
     ///
     /// # Panics
-    /// If `f` panics, with its payload. If the pool was made before a fork(2) of which this process is the
-    /// child.
+    /// If `f` panics, with its payload. If the pool was made before a fork(2) of which this process
+    /// is the child.
     ///
     /// # Blocking
-    /// Until `f` has returned. If as many threads as the pool is wide are at work in it, also until one of
-    /// them has time for `f`. A thread of another pool that blocks here lends its place there to others.
+    /// Until `f` has returned. If as many threads as the pool is wide are at work in it, also until
+    /// one of them has time for `f`. A thread of another pool that blocks here lends its place
+    /// there to others.
     ///
     /// ```
     /// let pool = windlass::Pool::new(2)?;
@@ -144,8 +147,8 @@ pub(crate) fn with_current_registry<R>(f: impl FnOnce(&Registry) -> R) -> R {
 
 static GLOBAL: AtomicPtr<Pool> = AtomicPtr::new(std::ptr::null_mut());
 
-// No lock: a thread that held it while another forked would leave it locked in the child for ever. Two threads that come first at
-// the same time both build a pool, and one of them drops its own.
+// No lock: a thread that held it while another forked would leave it locked in the child for ever.
+// Two threads that come first at the same time both build a pool, and one of them drops its own.
 #[cold]
 fn start_global(stale: *mut Pool) -> &'static Pool {
     let built = match Pool::builder().build() {
@@ -163,8 +166,8 @@ fn start_global(stale: *mut Pool) -> &'static Pool {
     };
     let mine = Box::into_raw(Box::new(built));
     match GLOBAL.compare_exchange(stale, mine, Ordering::AcqRel, Ordering::Acquire) {
-        // SAFETY: leaked on purpose: the global pool lives as long as the process. (A stale one belongs to the
-        // parent of a fork and cannot be joined here.)
+        // SAFETY: leaked on purpose: the global pool lives as long as the process. (A stale one
+        // belongs to the parent of a fork and cannot be joined here.)
         Ok(_) => unsafe { &*mine },
         Err(theirs) => {
             // SAFETY: nobody has seen ours.
@@ -179,14 +182,15 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let threads = take_threads(&self.threads);
         if self.registry.is_from_before_fork() {
-            // The threads are the parent's. Their handles must not be joined, nor what they share be freed.
+            // The threads are the parent's. Their handles must not be joined, nor what they share
+            // be freed.
             std::mem::forget(threads);
             std::mem::forget(Arc::clone(&self.registry));
             return;
         }
         self.registry.stop();
-        // The last handle may be dropped by a job of this very pool, whose thread cannot wait for itself, nor for
-        // those that may wait for it. They end by themselves.
+        // The last handle may be dropped by a job of this very pool, whose thread cannot wait for
+        // itself, nor for those that may wait for it. They end by themselves.
         let inside = Worker::with_seat_in(&self.registry, |seat| seat.is_some());
         if inside {
             return;
@@ -199,7 +203,8 @@ impl Drop for Inner {
 }
 
 impl fmt::Debug for Pool {
-    /// Shows the counters, and for each seat that is in use what it has queued: what a watchdog wants to see.
+    /// Shows the counters, and for each seat that is in use what it has queued: what a watchdog
+    /// wants to see.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let registry = self.registry();
         f.debug_struct("Pool")

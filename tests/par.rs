@@ -255,7 +255,9 @@ fn a_panic_in_reduce_drops_every_value_once() {
                     owned,
                     |_| live.token(),
                     || live.token(),
-                    |a, _| if calls.fetch_add(1, Ordering::SeqCst) == bad { throw("bad") } else { a },
+                    |a, _| {
+                        if calls.fetch_add(1, Ordering::SeqCst) == bad { throw("bad") } else { a }
+                    },
                 )
             });
             assert_eq!(thrown, "bad");
@@ -270,7 +272,8 @@ fn the_error_is_the_first_in_the_order_of_the_items() {
     at_each_width(|pool| {
         for round in 0..scale(300) as u64 {
             let n = 2_000;
-            let is_bad = |i: u64| (i + 1).wrapping_mul(round.wrapping_mul(0x9e37_79b9) | 1) >> 3 & 63 == 5;
+            let is_bad =
+                |i: u64| (i + 1).wrapping_mul(round.wrapping_mul(0x9e37_79b9) | 1) >> 3 & 63 == 5;
             let expected = (0..n).find(|&i| is_bad(i));
             let result = pool.try_par_for_each(0..n, |i| {
                 if i % 128 == 0 {
@@ -308,7 +311,7 @@ fn a_panicking_function_in_a_fallible_loop_panics() {
         for bad in 0..scale(50) {
             let live = Live::default();
             let thrown: usize = caught(|| {
-                pool.try_par_map(0..100, |i| -> Result<Token<'_>, ()> {
+                pool.try_par_map(0..100_usize, |i| -> Result<Token<'_>, ()> {
                     if i == bad { throw(i) } else { Ok(live.token()) }
                 })
             });
@@ -354,8 +357,14 @@ fn chunks_of_no_items_panic() {
 fn loops_nest() {
     at_each_width(|pool| {
         for _ in 0..scale(30) {
-            let table = pool.par_map(0..30_u64, |row| windlass::par_map(0..40_u64, |col| row * col));
-            assert!(table.iter().zip(0..).all(|(cells, row)| cells.iter().zip(0..).all(|(&c, col)| c == row * col)));
+            let table =
+                pool.par_map(0..30_u64, |row| windlass::par_map(0..40_u64, |col| row * col));
+            assert!(
+                table
+                    .iter()
+                    .zip(0..)
+                    .all(|(cells, row)| cells.iter().zip(0..).all(|(&c, col)| c == row * col))
+            );
             let sums = pool.par_map(0..6_u64, |a| {
                 let inner = windlass::par_map(0..6_u64, |b| {
                     windlass::par_map_reduce(0..6_u64, |c| a * b * c, || 0, |x, y| x + y)
@@ -418,11 +427,11 @@ fn a_loop_that_turns_out_long_after_all_is_shared() {
                 seen.lock().unwrap().insert(std::thread::current().id());
             };
             // The history of this call site: very short.
-            (0..100).for_each(|_| pool.par_for_each(0..500, item));
+            (0..100).for_each(|_| pool.par_for_each(0..500_usize, item));
             late.store(0, Ordering::Relaxed);
             // As many as it takes; each has an item a while, so the second thread has time to come.
             while seen.lock().unwrap().len() < 2 {
-                pool.par_for_each(0..500, item);
+                pool.par_for_each(0..500_usize, item);
             }
         });
     }

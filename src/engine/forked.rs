@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
-/// A number that changes in the child of a fork. One relaxed load; the first call registers the handler.
+/// A number that changes in the child of a fork. One relaxed load; the first call registers the
+/// handler.
 pub(crate) fn generation() -> u32 {
     #[cfg(unix)]
     {
@@ -16,8 +17,9 @@ pub(crate) fn generation() -> u32 {
         // `is_completed` is one load on the path that every guest takes.
         if !ONCE.is_completed() {
             ONCE.call_once(|| {
-                // SAFETY: the handler does one atomic addition, which is async-signal-safe. If the system has no
-                // memory for the handler, forks go unnoticed, as they would without this module.
+                // SAFETY: the handler does one atomic addition, which is async-signal-safe. If the
+                // system has no memory for the handler, forks go unnoticed, as they would without
+                // this module.
                 unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
             });
         }

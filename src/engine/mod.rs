@@ -17,7 +17,8 @@
 //! | `search` | the main loop, stealing, waiting | `worker`, `registry` |
 //! | `registry` | the shared state of a pool, guests, the injector, the end | all above |
 //!
-//! `README.md` in this folder is the maintainer's map: vocabulary, protocols, races, rejected designs.
+//! `README.md` in this folder is the maintainer's map: vocabulary, protocols, races, rejected
+//! designs.
 
 pub(crate) mod clock;
 pub(crate) mod forked;

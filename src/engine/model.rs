@@ -1,4 +1,5 @@
-//! The parts of the engine that loom's models drive (`tests/loom.rs`), made public for them under `--cfg loom`.
+//! The parts of the engine that loom's models drive (`tests/loom.rs`), made public for them under
+//! `--cfg loom`.
 //!
 //! Thin wrappers and nothing else: what a model calls is the code that ships.
 

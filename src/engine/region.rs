@@ -1,14 +1,16 @@
 //! Regions: is this tree of forks worth sharing with a thread that sleeps?
 //!
-//! A *region* is one fork at the bottom of a worker's stack, from the fork to its join: the time in which
-//! a thief could come for it. Its size is unknown beforehand, and waking a sleeper costs microseconds, so the call
-//! site's history decides (`site.rs`):
+//! A *region* is one fork at the bottom of a worker's stack, from the fork to its join: the time in
+//! which a thief could come for it. Its size is unknown beforehand, and waking a sleeper costs
+//! microseconds, so the call site's history decides (`site.rs`):
 //!
 //! - no history, or long lately: published and a sleeper woken at once ([`Plan::Share`]);
-//! - short lately: kept private, and *polled*: the joins of the region look at the clock, at the deepest level
-//!   first and then ever further up, so that about log(forks) looks find a region that has grown long after all;
+//! - short lately: kept private, and *polled*: the joins of the region look at the clock, at the
+//!   deepest level first and then ever further up, so that about log(forks) looks find a region
+//!   that has grown long after all;
 //! - short many times in a row: not even timed ([`Plan::Skip`]), for a number of regions that
-//!   doubles up to a bound; every fourth of them looks at the clock once, and a long one ends the skipping.
+//!   doubles up to a bound; every fourth of them looks at the clock once, and a long one ends the
+//!   skipping.
 //!
 //! Owner only; plain cells. The estimate of a fork site is in ticks.
 
@@ -33,7 +35,8 @@ enum State {
     Skipping,
 }
 
-/// How many short regions in a row may go untimed: at 500 ns each they take about as long as one wake.
+/// How many short regions in a row may go untimed: at 500 ns each they take about as long as one
+/// wake.
 const MAX_SKIP: u32 = 32;
 /// Every how many skipped regions one looks at the clock. A power of two.
 const SKIP_CHECK: u32 = 4;
@@ -82,7 +85,8 @@ impl Region {
         self.base.get()
     }
 
-    /// The first fork of a region, when somebody could take it. `worth` is the time that makes a wake worth while.
+    /// The first fork of a region, when somebody could take it. `worth` is the time that makes a
+    /// wake worth while.
     pub(crate) fn begin(&self, site: usize, worth: u64) -> Plan {
         self.worth.set(worth);
         let skip = self.skip.get();
@@ -108,7 +112,8 @@ impl Region {
         }
     }
 
-    /// The join of the region's first fork. `ours`: nobody stole it. Returns whether the next fork shall open a region.
+    /// The join of the region's first fork. `ours`: nobody stole it. Returns whether the next fork
+    /// shall open a region.
     pub(crate) fn end(&self, ours: bool, worth: u64) -> bool {
         let state = self.state.replace(State::Closed);
         match state {
@@ -141,7 +146,8 @@ impl Region {
         self.state.get() == State::Polling
     }
 
-    /// A look at the clock from inside a region that was taken for short. `true`: it is not; share it.
+    /// A look at the clock from inside a region that was taken for short. `true`: it is not; share
+    /// it.
     pub(crate) fn poll(&self) -> bool {
         let long = clock::since(self.start.get()) > self.worth.get();
         if long {
@@ -150,7 +156,8 @@ impl Region {
         long
     }
 
-    /// Whether an asking thief is to be served now: not while the region is too young to be worth a theft.
+    /// Whether an asking thief is to be served now: not while the region is too young to be worth a
+    /// theft.
     pub(crate) fn may_share_now(&self) -> bool {
         match self.state.get() {
             State::Closed | State::Shared => true,

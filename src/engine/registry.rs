@@ -14,8 +14,9 @@ use std::sync::Arc;
 /// resumed waiters included, with room to spare.
 pub(crate) const MAX_WORKERS: usize = 1 << 12;
 
-/// What waking a sleeper costs all in all, in microseconds: a region or loop that is shorter wakes nobody.
-/// Measured as the time at which two threads start to beat one on this kind of machine (DESIGN.md, "Numbers").
+/// What waking a sleeper costs all in all, in microseconds: a region or loop that is shorter wakes
+/// nobody. Measured as the time at which two threads start to beat one on this kind of machine
+/// (DESIGN.md, "Numbers").
 const WORTH_WAKING_US: u64 = 10;
 
 /// See the module.
@@ -88,10 +89,11 @@ impl Registry {
         us * self.ticks_per_us
     }
 
-    // ---- getting in --------------------------------------------------------------------------------
+    // ---- getting in
+    // --------------------------------------------------------------------------------
 
-    /// Runs `op` on the calling thread if it is in this pool already; else as a guest; else, when every
-    /// permit is taken, on one of the pool's threads while the caller blocks.
+    /// Runs `op` on the calling thread if it is in this pool already; else as a guest; else, when
+    /// every permit is taken, on one of the pool's threads while the caller blocks.
     #[inline]
     pub(crate) fn enter<R: Send>(&self, op: impl FnOnce(&Worker) -> R + Send) -> R {
         Worker::with_seat_in(self, |seat| match seat {
@@ -167,8 +169,8 @@ impl Registry {
         }
     }
 
-    /// Blocks the calling thread in `f`; the permits that it holds in other pools (and this one) go to others
-    /// meanwhile, because those may be what `f` waits for.
+    /// Blocks the calling thread in `f`; the permits that it holds in other pools (and this one) go
+    /// to others meanwhile, because those may be what `f` waits for.
     pub(crate) fn blocking<R>(&self, f: impl FnOnce() -> R) -> R {
         let mut held: Vec<*const Registry> = Vec::new();
         Worker::for_each_seat(|worker| {
@@ -223,7 +225,8 @@ impl Registry {
         self.sleep.notify();
     }
 
-    // ---- sources of work ---------------------------------------------------------------------------
+    // ---- sources of work
+    // ---------------------------------------------------------------------------
 
     pub(crate) fn pop_injected(&self) -> Option<JobRef> {
         loop {
@@ -235,12 +238,14 @@ impl Registry {
         }
     }
 
-    /// Puts back a job that the caller took and may not run. Its owner may run it, and so may any idle worker.
+    /// Puts back a job that the caller took and may not run. Its owner may run it, and so may any
+    /// idle worker.
     #[cold]
     pub(crate) fn give_back(&self, job: JobRef) {
         // SAFETY: un-run, so its owner waits and keeps it alive.
         let header = unsafe { &*super::job::header_of(job.data) };
-        // Read before the job becomes visible: once another worker may run it, the header may be gone (L7).
+        // Read before the job becomes visible: once another worker may run it, the header may be
+        // gone (L7).
         let owner = header.owner;
         let mut returned = lock(&self.returned);
         returned.push(job);
@@ -316,20 +321,23 @@ impl Registry {
         })
     }
 
-    // ---- waking ------------------------------------------------------------------------------------
+    // ---- waking
+    // ------------------------------------------------------------------------------------
 
     /// Wakes the thread in a seat that waits on a latch.
     pub(crate) fn unpark(&self, seat: u32) {
         self.worker(seat).shared.parker.unpark();
     }
 
-    /// Makes worker `index` look at its broadcasts: it sleeps, or waits, or will look before it does either.
+    /// Makes worker `index` look at its broadcasts: it sleeps, or waits, or will look before it
+    /// does either.
     pub(crate) fn summon(&self, index: usize) {
         self.sleep.wake_for_certain(index);
         self.unpark(index as u32);
     }
 
-    // ---- the end -----------------------------------------------------------------------------------
+    // ---- the end
+    // -----------------------------------------------------------------------------------
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Acquire)

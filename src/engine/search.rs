@@ -12,12 +12,14 @@ use super::sync::{self, Ordering};
 use super::worker::Worker;
 use crossbeam_deque::{Steal, Stealer};
 
-/// How long an idle worker searches before it sleeps. About the cost of going to sleep and being woken again
-/// (5 us for the waker, 10-50 us until the woken thread runs), so that searching at most doubles it.
+/// How long an idle worker searches before it sleeps. About the cost of going to sleep and being
+/// woken again (5 us for the waker, 10-50 us until the woken thread runs), so that searching at
+/// most doubles it.
 const SEARCH_US: u64 = 50;
 /// How long a waiter spins before it parks; the same reasoning.
 const WAIT_US: u64 = 50;
-/// Every how many looks, on average, the injector comes first, so that work from outside is not starved by the inside.
+/// Every how many looks, on average, the injector comes first, so that work from outside is not
+/// starved by the inside.
 const FAIRNESS: u64 = 61;
 /// Pauses between two rounds over the victims.
 const PAUSES: u32 = 8;
@@ -118,7 +120,8 @@ impl Worker {
         }
     }
 
-    /// Waits until the stolen fork behind `header` is finished. `true`: it came back un-run, and is ours to run.
+    /// Waits until the stolen fork behind `header` is finished. `true`: it came back un-run, and is
+    /// ours to run.
     pub(crate) fn wait_for_fork(&self, header: &ForkHeader, job: JobRef) -> bool {
         let registry = self.registry();
         let mut start = clock::ticks();
@@ -137,7 +140,8 @@ impl Worker {
                         return false;
                     }
                     self.shared.steals.fetch_add(1, Ordering::Relaxed);
-                    // SAFETY: stolen, so ours alone; its owner keeps it alive until its latch is set.
+                    // SAFETY: stolen, so ours alone; its owner keeps it alive until its latch is
+                    // set.
                     unsafe { (found.run)(found.data, self) };
                     start = clock::ticks();
                     continue;
@@ -166,14 +170,15 @@ impl Worker {
         }
     }
 
-    /// Parks until the latch is set, nudged, or a broadcast comes; gives the permit to somebody else meanwhile.
-    /// `has_work` is asked once more after the announcement.
+    /// Parks until the latch is set, nudged, or a broadcast comes; gives the permit to somebody
+    /// else meanwhile. `has_work` is asked once more after the announcement.
     pub(crate) fn park_on(&self, latch: &Latch, has_work: impl Fn() -> bool) {
         if !latch.announce_park() {
             return;
         }
         let registry = self.registry();
-        // Pairs with whoever published first and looked for our announcement then (`nudge`): one of us sees the other.
+        // Pairs with whoever published first and looked for our announcement then (`nudge`): one of
+        // us sees the other.
         sync::fence(Ordering::SeqCst);
         if has_work() || self.has_broadcast() {
             latch.retract_park();

@@ -1,4 +1,5 @@
-//! What call sites have cost lately: the table that decides whether a cold fork or loop is worth a wake.
+//! What call sites have cost lately: the table that decides whether a cold fork or loop is worth a
+//! wake.
 //!
 //! A site is the address of a monomorphised function, so two closures never share one by type (they
 //! may by a hash collision, which the tag makes unlikely and which costs a wrong guess, no more).

@@ -5,11 +5,12 @@
 //!
 //! I1. `active` counts every thread that holds a permit: awake workers and guests. A permit is
 //!     taken only while `active < width`, except by a waiter that resumes and by a targeted wake.
-//! I2. `searching` counts the awake workers that look for work; a claimed sleeper counts from the claim on.
+//! I2. `searching` counts the awake workers that look for work; a claimed sleeper counts from the
+//!     claim on.
 //! I3. The number of workers whose state is `ASLEEP` is at least `sleeping` plus the number of
 //!     claims that have not found their sleeper yet. So a claim always finds one.
-//! I4. Whoever makes work visible calls [`Sleep::notify`] after; whoever goes to sleep looks at every source
-//!     of work between [`Sleep::announce`] and [`Sleep::park`].
+//! I4. Whoever makes work visible calls [`Sleep::notify`] after; whoever goes to sleep looks at
+//!     every source of work between [`Sleep::announce`] and [`Sleep::park`].
 
 use super::park::Parker;
 use super::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
@@ -19,7 +20,8 @@ const AWAKE: u32 = 0;
 const ASLEEP: u32 = 1;
 const CLAIMED: u32 = 2;
 
-/// The packed word, most significant first: `deferred:1, unused:15, sleeping:16, searching:16, active:16`.
+/// The packed word, most significant first: `deferred:1, unused:15, sleeping:16, searching:16,
+/// active:16`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Word(u64);
 
@@ -60,7 +62,8 @@ impl std::fmt::Debug for Word {
 struct Bed {
     state: AtomicU32,
     parker: Parker,
-    /// The CPU that the worker is pinned to, plus one; 0 when it floats. Written once, at its start.
+    /// The CPU that the worker is pinned to, plus one; 0 when it floats. Written once, at its
+    /// start.
     cpu: AtomicUsize,
 }
 
@@ -92,7 +95,8 @@ impl Sleep {
         Word(self.word.load(Ordering::Relaxed))
     }
 
-    /// Whether somebody could take work that is published now: a searcher is about, or a sleeper may be woken.
+    /// Whether somebody could take work that is published now: a searcher is about, or a sleeper
+    /// may be woken.
     #[inline]
     pub(crate) fn has_taker(&self) -> bool {
         let word = self.word();
@@ -122,9 +126,9 @@ impl Sleep {
         }
     }
 
-    /// A guest, or a waiter that is about to park, gives its permit back. `true`: somebody had work to hand
-    /// out while no permit was free, and nobody searches now; the caller looks whether that still
-    /// holds, and notifies.
+    /// A guest, or a waiter that is about to park, gives its permit back. `true`: somebody had work
+    /// to hand out while no permit was free, and nobody searches now; the caller looks whether that
+    /// still holds, and notifies.
     #[inline]
     pub(crate) fn leave(&self) -> bool {
         let mut word = self.word();

@@ -1,8 +1,8 @@
 //! One worker: its fork stack, its published tier, and what others may see of it.
 //!
-//! A worker is a seat in the registry. The first `width` seats belong to the pool's threads, the others to guests:
-//! threads from outside that take part for one call. `local` is touched only by the thread that holds the
-//! seat, `shared` by anybody.
+//! A worker is a seat in the registry. The first `width` seats belong to the pool's threads, the
+//! others to guests: threads from outside that take part for one call. `local` is touched only by
+//! the thread that holds the seat, `shared` by anybody.
 //!
 //! The fork stack is an array of two-word slots. From the bottom:
 //!
@@ -77,7 +77,8 @@ struct Local {
     slots: Cell<*mut Slot>,
 }
 
-/// What anybody may look at. On lines of its own: the owner reads `limit` at every fork, others write it rarely.
+/// What anybody may look at. On lines of its own: the owner reads `limit` at every fork, others
+/// write it rarely.
 pub(crate) struct Shared {
     limit: AtomicPtr<Slot>,
     attention: AtomicU32,
@@ -105,9 +106,10 @@ pub(crate) struct Worker {
     near: OnceLock<Victims>,
 }
 
-// SAFETY: `shared` is Sync by itself. `local`, `region` and the `registry` cell are touched only by the thread that holds
-// the seat (the worker's own thread, or the guest that claimed the seat with Acquire and gives it
-// back with Release); `registry` is written once, before any thread can reach the seat.
+// SAFETY: `shared` is Sync by itself. `local`, `region` and the `registry` cell are touched only by
+// the thread that holds the seat (the worker's own thread, or the guest that claimed the seat with
+// Acquire and gives it back with Release); `registry` is written once, before any thread can reach
+// the seat.
 unsafe impl Sync for Worker {}
 // SAFETY: as above; the raw pointers point into memory that the seat or its registry owns.
 unsafe impl Send for Worker {}
@@ -121,7 +123,8 @@ pub(crate) struct Outer {
 
 impl Worker {
     pub(crate) fn new(index: u32) -> Self {
-        // LIFO for the owner, FIFO for thieves: the owner pops what it pushed last, thieves take the oldest, which is the biggest.
+        // LIFO for the owner, FIFO for thieves: the owner pops what it pushed last, thieves take
+        // the oldest, which is the biggest.
         let (forks, lane) = (Deque::new_lifo(), Deque::new_lifo());
         let shared = Shared {
             limit: AtomicPtr::new(ptr::null_mut()),
@@ -222,7 +225,8 @@ impl Worker {
         self.local.end.set(unsafe { first.add(SLOTS) });
     }
 
-    // ---- running what was stolen -----------------------------------------------------------------
+    // ---- running what was stolen
+    // -----------------------------------------------------------------
 
     /// Before a stolen fork runs here: it is a region of its own, on top of whatever waits below.
     pub(crate) fn enter_stolen(&self, header: *const ForkHeader) -> Outer {
@@ -259,7 +263,8 @@ impl Worker {
         }
     }
 
-    // ---- asking and answering --------------------------------------------------------------------
+    // ---- asking and answering
+    // --------------------------------------------------------------------
 
     /// Asks this worker, from another thread, to publish work at its next fork.
     pub(crate) fn ask(&self) {

@@ -37,10 +37,10 @@ impl BroadcastContext {
 /// If a call panics, after all have finished, with the payload of the first one in time.
 ///
 /// # Blocking
-/// Until every worker has come by: one that runs a long job comes when it is done. A worker that waits
-/// in `join` or `scope` runs the call meanwhile; this is the one exception to the rule that a wait runs
-/// nothing foreign, without which two such waits could block each other. So `f` must not take a lock that
-/// is held across a wait in this pool.
+/// Until every worker has come by: one that runs a long job comes when it is done. A worker that
+/// waits in `join` or `scope` runs the call meanwhile; this is the one exception to the rule that a
+/// wait runs nothing foreign, without which two such waits could block each other. So `f` must not
+/// take a lock that is held across a wait in this pool.
 ///
 /// # Examples
 /// ```
@@ -56,7 +56,8 @@ impl Pool {
     /// [`broadcast`](crate::broadcast()) in this pool.
     ///
     /// # Panics
-    /// As [`broadcast`](crate::broadcast()), and if the pool was made before a fork(2) of which this process is the child.
+    /// As [`broadcast`](crate::broadcast()), and if the pool was made before a fork(2) of which
+    /// this process is the child.
     ///
     /// # Blocking
     /// As [`broadcast`](crate::broadcast()).
@@ -65,12 +66,14 @@ impl Pool {
     }
 }
 
-/// What the caller waits for. Counted by `Arc`: the last call to finish touches it after the caller may have gone on.
+/// What the caller waits for. Counted by `Arc`: the last call to finish touches it after the caller
+/// may have gone on.
 struct Completion {
     pending: AtomicUsize,
     latch: Latch,
     signal: Signal,
-    /// The seat of the caller if it is one of the pool's threads: it must serve broadcasts of others while it waits.
+    /// The seat of the caller if it is one of the pool's threads: it must serve broadcasts of
+    /// others while it waits.
     owner: Option<u32>,
 }
 
@@ -85,7 +88,8 @@ struct Piece<'a, F, R> {
 
 impl<F: Fn(BroadcastContext) -> R + Sync, R: Send> Piece<'_, F, R> {
     /// # Safety
-    /// `data` is a live piece; the caller of `broadcast` keeps it so until the completion is signalled.
+    /// `data` is a live piece; the caller of `broadcast` keeps it so until the completion is
+    /// signalled.
     unsafe fn run(data: *const (), worker: &Worker) {
         // SAFETY: by contract.
         let piece = unsafe { &*data.cast::<Self>() };
@@ -95,7 +99,8 @@ impl<F: Fn(BroadcastContext) -> R + Sync, R: Send> Piece<'_, F, R> {
             Err(payload) => piece.panic.keep(payload),
         }
         let done = Arc::clone(piece.done);
-        // AcqRel: the last one passes on what the others wrote. From here on the piece may be gone (L7).
+        // AcqRel: the last one passes on what the others wrote. From here on the piece may be gone
+        // (L7).
         if done.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
             match done.owner {
                 // SAFETY: our own Arc keeps the latch alive.

@@ -5,13 +5,14 @@ use crate::pool::{Pool, with_current_registry};
 
 /// Runs both closures, maybe in parallel, and returns both results.
 ///
-/// `a` runs at once on the calling thread; `b` is left where another worker may take it, and runs on the calling
-/// thread after `a` if none has. A fork that nobody takes costs about two nanoseconds, so recursive
-/// algorithms need no cut-off. Called outside of a pool, it uses [`Pool::global`].
+/// `a` runs at once on the calling thread; `b` is left where another worker may take it, and runs
+/// on the calling thread after `a` if none has. A fork that nobody takes costs about two
+/// nanoseconds, so recursive algorithms need no cut-off. Called outside of a pool, it uses
+/// [`Pool::global`].
 ///
 /// # Panics
-/// If a closure panics, after both have finished. Both always run; if both panic, the payload of `a`
-/// is propagated and that of `b` dropped.
+/// If a closure panics, after both have finished. Both always run; if both panic, the payload of
+/// `a` is propagated and that of `b` dropped.
 ///
 /// # Blocking
 /// If `b` was taken, until it is finished. Meanwhile the thread runs nothing but what `b`

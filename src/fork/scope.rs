@@ -1,9 +1,9 @@
 //! `scope`: any number of tasks that may borrow from the caller.
 //!
 //! A scope has its own queue. Thieves find it by a *beacon*: a job in a worker's lane that says
-//! "this scope has tasks". One beacon stands for all of them, and whoever takes it puts up another if more than
-//! one task is left; so a task costs no trip through a deque, and the waiting owner, which may run
-//! nothing but this scope's tasks (L2), finds them in one place.
+//! "this scope has tasks". One beacon stands for all of them, and whoever takes it puts up another
+//! if more than one task is left; so a task costs no trip through a deque, and the waiting owner,
+//! which may run nothing but this scope's tasks (L2), finds them in one place.
 
 use crate::engine::clock;
 use crate::engine::job::JobRef;
@@ -25,7 +25,8 @@ const WAIT_US: u64 = 50;
 /// The handle by which tasks are spawned into a scope. See [`scope`].
 pub struct Scope<'scope> {
     core: Arc<Core>,
-    /// Invariant in `'scope`, so that nobody can shorten it and spawn what does not live long enough.
+    /// Invariant in `'scope`, so that nobody can shorten it and spawn what does not live long
+    /// enough.
     marker: PhantomData<fn(&'scope ()) -> &'scope ()>,
 }
 
@@ -40,8 +41,9 @@ struct Core {
     panic: FirstPanic,
 }
 
-// SAFETY: the registry pointer is used only while a task is pending or the body runs, when the owner's seat keeps the
-// registry alive, and by beacons, which run on that registry's own workers. The rest is Sync.
+// SAFETY: the registry pointer is used only while a task is pending or the body runs, when the
+// owner's seat keeps the registry alive, and by beacons, which run on that registry's own workers.
+// The rest is Sync.
 unsafe impl Send for Core {}
 // SAFETY: as above.
 unsafe impl Sync for Core {}
@@ -59,15 +61,16 @@ struct Queue {
 
 /// Runs `f` with a [`Scope`], and waits for every task that was spawned into it.
 ///
-/// Tasks may borrow whatever outlives the call. They start in no particular order: the owner takes the latest, other
-/// workers the oldest. Called outside of a pool, it uses [`Pool::global`].
+/// Tasks may borrow whatever outlives the call. They start in no particular order: the owner takes
+/// the latest, other workers the oldest. Called outside of a pool, it uses [`Pool::global`].
 ///
 /// # Panics
 /// If `f` or a task panics, after everything in the scope has finished, with the payload of the
 /// first panic in time. The others are dropped.
 ///
 /// # Blocking
-/// Until all tasks are finished. Meanwhile the thread runs tasks of this very scope, and nothing else.
+/// Until all tasks are finished. Meanwhile the thread runs tasks of this very scope, and nothing
+/// else.
 ///
 /// # Examples
 /// ```
@@ -127,7 +130,8 @@ fn run<'scope, R>(worker: &Worker, f: impl FnOnce(&Scope<'scope>) -> R) -> R {
     scope.core.wait(worker);
     match result {
         Ok(value) => {
-            // A task's panic discards the value, whose drop may panic too; then that one propagates.
+            // A task's panic discards the value, whose drop may panic too; then that one
+            // propagates.
             scope.core.panic.resume();
             value
         }
@@ -179,14 +183,16 @@ impl<F> Task<F> {
     {
         // SAFETY: by contract.
         let task = unsafe { Box::from_raw(data.cast_mut().cast::<Self>()) };
-        // SAFETY: the scope waits for us, also when its body has unwound, so it is live until `finish`.
+        // SAFETY: the scope waits for us, also when its body has unwound, so it is live until
+        // `finish`.
         let scope = unsafe { &*task.scope.cast::<Scope<'scope>>() };
         let Task { f, .. } = *task;
         if let Err(payload) = unwind::catch(|| f(scope)) {
             scope.core.panic.keep(payload);
         }
         let core: *const Core = &raw const *scope.core;
-        // SAFETY: whoever runs tasks holds an Arc of the core: the owner, or a beacon. The scope itself may be gone after this (L7).
+        // SAFETY: whoever runs tasks holds an Arc of the core: the owner, or a beacon. The scope
+        // itself may be gone after this (L7).
         unsafe { (*core).finish() };
     }
 }
@@ -199,7 +205,8 @@ impl Core {
 
     /// One of `pending` is done; the last one sets the latch.
     fn finish(&self) {
-        // Release: what the task wrote is visible to the owner; Acquire for the last, who passes it on.
+        // Release: what the task wrote is visible to the owner; Acquire for the last, who passes it
+        // on.
         if self.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
             // SAFETY: the caller holds an Arc of this core.
             if unsafe { Latch::set(&raw const self.latch) } {
@@ -322,8 +329,8 @@ impl Core {
 }
 
 impl Queue {
-    /// Whether other workers shall know of this scope: as with a fork, by what the site of the first task has cost lately,
-    /// and by the clock when it takes longer than that.
+    /// Whether other workers shall know of this scope: as with a fork, by what the site of the
+    /// first task has cost lately, and by the clock when it takes longer than that.
     fn is_worth_sharing(&mut self, task: JobRef, worth: u64) -> bool {
         if self.shared {
             return true;

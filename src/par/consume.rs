@@ -4,11 +4,13 @@ use crate::engine::sync::{Mutex, lock};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Eats the items of one contiguous part of the input, and merges with the consumer of the next part.
+/// Eats the items of one contiguous part of the input, and merges with the consumer of the next
+/// part.
 pub(crate) trait Consumer<T>: Sized + Send {
     /// What is left when the part is eaten. Dropping it drops the partial results in it.
     type Out: Send;
-    /// The consumer of the first `index` items that are still to come (and all that were eaten), and that of the rest.
+    /// The consumer of the first `index` items that are still to come (and all that were eaten),
+    /// and that of the rest.
     fn split_at(self, index: usize) -> (Self, Self);
     /// Eats the next `n` items.
     fn feed(&mut self, items: impl Iterator<Item = T>, n: usize);
@@ -22,7 +24,8 @@ pub(crate) trait Consumer<T>: Sized + Send {
     fn merge(left: Self::Out, right: Self::Out) -> Self::Out;
 }
 
-// ---- for_each ------------------------------------------------------------------------------------
+// ---- for_each
+// ------------------------------------------------------------------------------------
 
 pub(crate) struct ForEach<'a, F>(pub(crate) &'a F);
 
@@ -39,7 +42,8 @@ impl<T, F: Fn(T) + Sync> Consumer<T> for ForEach<'_, F> {
     fn merge((): (), (): ()) {}
 }
 
-// ---- reduce --------------------------------------------------------------------------------------
+// ---- reduce
+// --------------------------------------------------------------------------------------
 
 pub(crate) struct Reduce<'a, M, I, O, R> {
     map: &'a M,
@@ -83,7 +87,8 @@ where
     }
 }
 
-// ---- map into a vector ---------------------------------------------------------------------------
+// ---- map into a vector
+// ---------------------------------------------------------------------------
 
 /// A run of results that were written into the output. Dropping it drops them.
 pub(crate) struct Filled<R> {
@@ -107,7 +112,8 @@ impl<R> Filled<R> {
         len
     }
 
-    /// Two neighbouring runs become one. If the left one is not full (its loop was ended early), the right one is dropped.
+    /// Two neighbouring runs become one. If the left one is not full (its loop was ended early),
+    /// the right one is dropped.
     fn merge(mut self, right: Self) -> Self {
         if std::ptr::eq(self.first.wrapping_add(self.len), right.first) {
             self.len += right.release();
@@ -124,8 +130,8 @@ impl<R> Drop for Filled<R> {
     }
 }
 
-/// Counts results as they are written, in a register: the run learns of them at the end, or when the
-/// closure unwinds.
+/// Counts results as they are written, in a register: the run learns of them at the end, or when
+/// the closure unwinds.
 struct Writer<'a, R> {
     filled: &'a mut Filled<R>,
     count: usize,
@@ -182,7 +188,8 @@ impl<T, R: Send, F: Fn(T) -> R + Sync> Consumer<T> for Map<'_, F, R> {
         // `take` holds a source of ours to its word: it never yields more than `n`.
         for item in items.take(n) {
             let value = f(item);
-            // SAFETY: the output has room for every item of the input (`new`), and this part writes only its own.
+            // SAFETY: the output has room for every item of the input (`new`), and this part writes
+            // only its own.
             unsafe { writer.push(value) };
         }
     }
@@ -194,7 +201,8 @@ impl<T, R: Send, F: Fn(T) -> R + Sync> Consumer<T> for Map<'_, F, R> {
     }
 }
 
-// ---- fallible map --------------------------------------------------------------------------------
+// ---- fallible map
+// --------------------------------------------------------------------------------
 
 /// The error with the lowest index so far.
 pub(crate) struct FirstError<E> {
@@ -278,8 +286,8 @@ where
         }
         self.next += n;
     }
-    /// Whether an earlier item than all that are left has failed. Items before the first error always run, so that it is
-    /// the first of all.
+    /// Whether an earlier item than all that are left has failed. Items before the first error
+    /// always run, so that it is the first of all.
     fn is_full(&self) -> bool {
         self.first_error.index.load(Ordering::Relaxed) < self.next
     }

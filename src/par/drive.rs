@@ -1,16 +1,18 @@
 //! The loop: sequential start, then lazy binary splitting (Tzannes et al., PPoPP 2010).
 //!
-//! A loop of unknown length in time must neither pay for a wake that it is too short for, nor run alone when
-//! it is long. What its call site has cost per item lately says which (`engine/site.rs`):
+//! A loop of unknown length in time must neither pay for a wake that it is too short for, nor run
+//! alone when it is long. What its call site has cost per item lately says which
+//! (`engine/site.rs`):
 //!
 //! 1. Without history, or when length times cost is worth a wake: the far half is published and a
 //!    sleeper woken before the first item.
-//! 2. Otherwise the caller runs it alone, in batches that grow from one item, with a look at the clock after each. If what is
-//!    left turns out to be worth a wake after all, it goes on with 1.
+//! 2. Otherwise the caller runs it alone, in batches that grow from one item, with a look at the
+//!    clock after each. If what is left turns out to be worth a wake after all, it goes on with 1.
 //!
-//! A loop that is shared runs in batches of a few microseconds. Between two batches it looks at one word: if
-//! somebody wants work, it gives the far half of what is left away, as the second half of a join. So
-//! there is no chunk size, no threshold argument, and a piece is split only if somebody asked.
+//! A loop that is shared runs in batches of a few microseconds. Between two batches it looks at one
+//! word: if somebody wants work, it gives the far half of what is left away, as the second half of
+//! a join. So there is no chunk size, no threshold argument, and a piece is split only if somebody
+//! asked.
 
 use super::consume::Consumer;
 use super::source::Source;
@@ -19,7 +21,8 @@ use crate::engine::registry::Registry;
 use crate::engine::site::Site;
 use crate::engine::worker::{WANT, Worker};
 
-/// A loop that takes less wakes nobody: until a sleeper is awake and at work, some 20 us have passed.
+/// A loop that takes less wakes nobody: until a sleeper is awake and at work, some 20 us have
+/// passed.
 const WORTH_SHARING_US: u64 = 20;
 /// How long a batch of a shared loop takes: the time a thief waits for an answer.
 const BATCH_US: u64 = 4;
@@ -183,8 +186,9 @@ impl<S: Source, C: Consumer<S::Item>> Loop<S, C> {
         }
     }
 
-    /// Keeps what the items have cost for the next loop from this site. What a very short loop measures is mostly the
-    /// clock: an upper bound, which counts only if it is below what is known.
+    /// Keeps what the items have cost for the next loop from this site. What a very short loop
+    /// measures is mostly the clock: an upper bound, which counts only if it is below what is
+    /// known.
     fn learn(&self, elapsed: u64, done: usize, registry: &Registry) {
         let cost = cost(elapsed, done);
         if elapsed > registry.us(1) || self.site.estimate().is_none_or(|known| cost < known) {

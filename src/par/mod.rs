@@ -13,8 +13,8 @@ use source::{Chunks, ChunksMut, Source};
 
 /// Runs a loop over anything that can be looped over.
 fn run<S: IntoSource, C: Consumer<S::Item>>(registry: &Registry, items: S, consumer: C) -> C::Out {
-    // SAFETY: the owner lives until the end of this function, when all parts of the source are gone:
-    // eaten, or dropped by the unwinding of `drive`.
+    // SAFETY: the owner lives until the end of this function, when all parts of the source are
+    // gone: eaten, or dropped by the unwinding of `drive`.
     let (owner, source) = unsafe { items.into_parts() };
     let out = drive(registry, source, consumer);
     drop(owner);
@@ -32,7 +32,8 @@ fn map<S: Source, R: Send, F: Fn(S::Item) -> R + Sync>(
     let consumer = unsafe { Map::new(f, out.as_mut_ptr()) };
     let filled = drive(registry, source, consumer).release();
     assert_eq!(filled, len, "a source yields as many items as it says");
-    // SAFETY: every result was written. Had a closure panicked, we would not be here, and `out` would be empty.
+    // SAFETY: every result was written. Had a closure panicked, we would not be here, and `out`
+    // would be empty.
     unsafe { out.set_len(len) };
     out
 }
@@ -40,18 +41,19 @@ fn map<S: Source, R: Send, F: Fn(S::Item) -> R + Sync>(
 impl Pool {
     /// Applies `f` to each item and returns the results in the order of the items.
     ///
-    /// `items` is a slice, a vector (by reference or by value), an array, or a range of integers. Each result
-    /// is written once, in place, into the vector that is returned. There is nothing to tune: a loop that is too short to be
-    /// worth waking a thread runs as a plain loop, a longer one is split when, and as far as, other workers
-    /// ask for work.
+    /// `items` is a slice, a vector (by reference or by value), an array, or a range of integers.
+    /// Each result is written once, in place, into the vector that is returned. There is nothing to
+    /// tune: a loop that is too short to be worth waking a thread runs as a plain loop, a longer
+    /// one is split when, and as far as, other workers ask for work.
     ///
     /// # Panics
     /// If `f` panics, after every call that had begun is finished, with the payload of the first
-    /// half that panicked. Results that exist by then are dropped, as are the items that `f` was not called with.
+    /// half that panicked. Results that exist by then are dropped, as are the items that `f` was
+    /// not called with.
     ///
     /// # Blocking
-    /// Until all is done. The calling thread takes part; while it waits for others it runs only parts of this very
-    /// loop. As [`install`](Pool::install) if the pool is full of other callers.
+    /// Until all is done. The calling thread takes part; while it waits for others it runs only
+    /// parts of this very loop. As [`install`](Pool::install) if the pool is full of other callers.
     ///
     /// # Examples
     /// ```
@@ -89,10 +91,12 @@ impl Pool {
         run(self.registry(), items, ForEach(&f));
     }
 
-    /// Applies `map` to each item and combines the results with `reduce`, in the order of the items.
+    /// Applies `map` to each item and combines the results with `reduce`, in the order of the
+    /// items.
     ///
-    /// `reduce` must be associative, and `identity` its neutral element: how the items are grouped, and how
-    /// often `identity` is used, depends on how the work was shared. It need not be commutative.
+    /// `reduce` must be associative, and `identity` its neutral element: how the items are grouped,
+    /// and how often `identity` is used, depends on how the work was shared. It need not be
+    /// commutative.
     ///
     /// # Panics
     /// As [`par_map`](Pool::par_map).
@@ -122,8 +126,8 @@ impl Pool {
     /// As [`par_map`](Pool::par_map) with an `f` that may fail: all results, or the first error in
     /// the order of the items.
     ///
-    /// Items before the first error are all tried, so that it is the first in any case. Of the items after it, those that have not begun
-    /// when it is known are not tried.
+    /// Items before the first error are all tried, so that it is the first in any case. Of the
+    /// items after it, those that have not begun when it is known are not tried.
     ///
     /// # Errors
     /// The error of the first item that failed. Results and other errors are dropped.
@@ -176,7 +180,8 @@ impl Pool {
         self.try_par_map(items, f).map(drop)
     }
 
-    /// Applies `f` to each chunk of `size` items, and returns the results in order. The last chunk may be shorter.
+    /// Applies `f` to each chunk of `size` items, and returns the results in order. The last chunk
+    /// may be shorter.
     ///
     /// # Panics
     /// If `size` is 0. As [`par_map`](Pool::par_map).

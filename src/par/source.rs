@@ -1,4 +1,5 @@
-//! What a parallel loop runs over: sources that know their length, split in two, and are eaten from the front.
+//! What a parallel loop runs over: sources that know their length, split in two, and are eaten from
+//! the front.
 
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -40,7 +41,8 @@ mod private {
     pub trait Sealed {}
 }
 
-// ---- shared and exclusive slices -----------------------------------------------------------------
+// ---- shared and exclusive slices
+// -----------------------------------------------------------------
 
 impl<'a, T: Sync> Source for &'a [T] {
     type Item = &'a T;
@@ -102,7 +104,8 @@ by_reference! {
     ['a, T: Send, const N: usize] &'a mut [T; N] => &'a mut [T], &'a mut T;
 }
 
-// ---- chunks --------------------------------------------------------------------------------------
+// ---- chunks
+// --------------------------------------------------------------------------------------
 
 /// A shared slice in pieces of `size` items; the last one may be shorter.
 pub(crate) struct Chunks<'a, T> {
@@ -159,9 +162,11 @@ impl<'a, T: Send> Source for ChunksMut<'a, T> {
     }
 }
 
-// ---- owned vectors and arrays --------------------------------------------------------------------
+// ---- owned vectors and arrays
+// --------------------------------------------------------------------
 
-/// A run of items that are moved out of a buffer which somebody else frees. What is not eaten is dropped.
+/// A run of items that are moved out of a buffer which somebody else frees. What is not eaten is
+/// dropped.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Owned<T> {
@@ -186,7 +191,8 @@ impl<T> Owned<T> {
 impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
         let rest = std::ptr::slice_from_raw_parts_mut(self.first.as_ptr(), self.len);
-        // SAFETY: these items are initialised and ours; the fields are not used again, also if an item's drop unwinds.
+        // SAFETY: these items are initialised and ours; the fields are not used again, also if an
+        // item's drop unwinds.
         unsafe { rest.drop_in_place() };
     }
 }
@@ -250,7 +256,8 @@ impl<T: Send, const N: usize> IntoSource for [T; N] {
     }
 }
 
-// ---- integer ranges ------------------------------------------------------------------------------
+// ---- integer ranges
+// ------------------------------------------------------------------------------
 
 macro_rules! ranges {
     ($($int:ty)*) => {$(
@@ -258,7 +265,8 @@ macro_rules! ranges {
             type Item = $int;
             #[inline]
             fn len(&self) -> usize {
-                // The difference of two integers of at most 64 bits fits into the unsigned type of their width.
+                // The difference of two integers of at most 64 bits fits into the unsigned type of
+                // their width.
                 if self.start < self.end { self.end.wrapping_sub(self.start) as usize } else { 0 }
             }
             #[inline]

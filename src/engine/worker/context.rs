@@ -57,8 +57,8 @@ impl Drop for Seated {
 }
 
 impl Worker {
-    /// The worker that the calling thread is now, in the innermost pool it has entered, or null. The hot
-    /// path's form of [`Self::with_current`]: a closure there is not always inlined.
+    /// The worker that the calling thread is now, in the innermost pool it has entered, or null.
+    /// The hot path's form of [`Self::with_current`]: a closure there is not always inlined.
     #[inline(always)]
     pub(crate) fn current() -> *const Worker {
         // Thread-locals without a destructor are readable until the thread is gone.
@@ -68,7 +68,8 @@ impl Worker {
     /// Calls `f` with the worker that the calling thread is now.
     #[inline(always)]
     pub(crate) fn with_current<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
-        // SAFETY: a non-null pointer was set by a `Seated` on this thread's stack, whose seat is live.
+        // SAFETY: a non-null pointer was set by a `Seated` on this thread's stack, whose seat is
+        // live.
         f(unsafe { Self::current().as_ref() })
     }
 

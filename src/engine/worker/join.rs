@@ -1,7 +1,7 @@
 //! The fork stack: forks, joins, plain calls, and what is published when.
 //!
-//! The hot path is [`Worker::join`]; everything that is not a fork and its join on a private slot is
-//! out of line. `engine/README.md`, "A fork and its join", tells the whole.
+//! The hot path is [`Worker::join`]; everything that is not a fork and its join on a private slot
+//! is out of line. `engine/README.md`, "A fork and its join", tells the whole.
 
 use super::{SLOTS, Slot, WANT, Worker};
 use crate::engine::clock;
@@ -17,8 +17,9 @@ const PLAIN: *mut Slot = ptr::without_provenance_mut(usize::MAX);
 
 /// How many levels fork again when a thief finds nothing to take.
 const REVIVED_LEVELS: usize = 4;
-/// A subtree that runs as plain calls takes between these. Long enough for the two clock reads around it not to show
-/// (1-2 %), short enough that nobody misses its forks: a theft costs about as much.
+/// A subtree that runs as plain calls takes between these. Long enough for the two clock reads
+/// around it not to show (1-2 %), short enough that nobody misses its forks: a theft costs about as
+/// much.
 const PLAIN_MIN_US: u64 = 2;
 const PLAIN_MAX_US: u64 = 8;
 
@@ -170,7 +171,8 @@ impl Worker {
         self.shared.attention.swap(0, Ordering::AcqRel)
     }
 
-    /// Whether somebody asked for attention since the last look. One relaxed load: the poll of loops.
+    /// Whether somebody asked for attention since the last look. One relaxed load: the poll of
+    /// loops.
     #[inline(always)]
     pub(crate) fn is_asked(&self) -> bool {
         self.shared.limit.load(Ordering::Relaxed).is_null()
@@ -206,7 +208,8 @@ impl Worker {
         }
     }
 
-    // ---- plain calls -------------------------------------------------------------------------------
+    // ---- plain calls
+    // -------------------------------------------------------------------------------
 
     /// From here on joins are plain calls, until the guard is dropped or somebody wants work.
     fn enter_plain(&self) -> PlainFrame<'_> {
@@ -223,7 +226,8 @@ impl Worker {
         }
     }
 
-    /// A subtree of plain calls at `slot` took so long: moves the boundary to where they take about right.
+    /// A subtree of plain calls at `slot` took so long: moves the boundary to where they take about
+    /// right.
     fn adapt(&self, slot: *mut Slot, took: u64) {
         let registry = self.registry();
         // SAFETY: both in the slots, and a join is never below its region's base.
@@ -286,8 +290,8 @@ impl Worker {
         }
         for _ in 0..count {
             let slot = self.local.published.get();
-            // SAFETY: a private fork: written, and its job lives until its join, which is further up this
-            // thread's stack or is held by its `JoinGuard` when that unwinds.
+            // SAFETY: a private fork: written, and its job lives until its join, which is further
+            // up this thread's stack or is held by its `JoinGuard` when that unwinds.
             let job = unsafe { (*slot).assume_init() };
             // SAFETY: every slot is a ForkJob; nobody else sees the header before the push.
             unsafe { header_of(job.data).cast_mut().write(ForkHeader::new(self.index)) };
@@ -358,7 +362,8 @@ enum Join {
     Skip,
 }
 
-/// Two calls, one after the other, on the terms of a join: if the first unwinds, the second runs all the same.
+/// Two calls, one after the other, on the terms of a join: if the first unwinds, the second runs
+/// all the same.
 #[inline(always)]
 fn join_plain<A, B, RA, RB>(a: A, b: B) -> (RA, RB)
 where

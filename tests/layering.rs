@@ -1,0 +1,96 @@
+//! The engine knows nothing of what is built on it, unsafe code stays where it is counted, and files stay short.
+#![cfg(not(any(loom, shuttle)))]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// How often `unsafe` stands in each file that has any. A change here is a change to what must be reviewed.
+const UNSAFE: &[(&str, usize)] = &[
+    // UNSAFE-TABLE
+];
+
+const MAX_LINES: usize = 700;
+
+fn sources() -> Vec<(String, String)> {
+    fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(dir).expect("a folder of sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    walk(&root, &mut found);
+    found.sort();
+    assert!(found.len() > 20, "only {} sources", found.len());
+    let name = |path: &Path| {
+        path.strip_prefix(&root).expect("below src").to_string_lossy().replace('\\', "/")
+    };
+    found
+        .iter()
+        .map(|path| (name(path), std::fs::read_to_string(path).expect("a source")))
+        .collect()
+}
+
+/// The line without its comment. (No source here has `//` in a string.)
+fn code(line: &str) -> &str {
+    line.split("//").next().unwrap_or_default()
+}
+
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    code(line).split(|c: char| !c.is_alphanumeric() && c != '_')
+}
+
+#[test]
+fn the_engine_depends_on_nothing_above_it() {
+    let above =
+        ["policy", "pool", "par", "fork", "builder", "job", "graph", "time", "bridge", "observe"];
+    for (name, text) in sources() {
+        if !name.starts_with("engine/") {
+            continue;
+        }
+        for (number, line) in text.lines().enumerate() {
+            let line = code(line);
+            for module in above {
+                let crossing = format!("crate::{module}");
+                let crosses = line.match_indices(&crossing).any(|(at, _)| {
+                    !line[at + crossing.len()..]
+                        .starts_with(|c: char| c.is_alphanumeric() || c == '_')
+                });
+                assert!(!crosses, "src/{name}:{}: the engine uses {crossing}", number + 1);
+            }
+            // What stands at the root of the crate is all from above.
+            let root = line.contains("crate::")
+                && !line.contains("crate::engine")
+                && !line.contains("$crate");
+            assert!(!root || line.contains("pub(in crate::"), "src/{name}:{}: {line}", number + 1);
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_is_counted() {
+    let mut found = BTreeMap::new();
+    for (name, text) in sources() {
+        let sites = text.lines().flat_map(words).filter(|word| *word == "unsafe").count();
+        if sites > 0 {
+            found.insert(name, sites);
+        }
+    }
+    let listed: BTreeMap<String, usize> =
+        UNSAFE.iter().map(|&(name, n)| (name.to_owned(), n)).collect();
+    let table: String = found.iter().map(|(name, n)| format!("    ({name:?}, {n}),\n")).collect();
+    assert!(found == listed, "the table in tests/layering.rs should say:\n{table}");
+}
+
+#[test]
+fn every_file_stays_short() {
+    for (name, text) in sources() {
+        let lines = text.lines().count();
+        assert!(lines < MAX_LINES, "src/{name} has {lines} lines: split it");
+    }
+}
