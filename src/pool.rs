@@ -3,7 +3,7 @@
 use crate::builder::{AutoPinGuard, PoolBuilder, Threads, take_threads};
 use crate::engine::registry::Registry;
 use crate::engine::sync::{Mutex, thread};
-use crate::engine::worker::Worker;
+use crate::engine::worker::{Alone, Worker};
 use crate::error::BuildError;
 use std::fmt;
 use std::sync::Arc;
@@ -31,6 +31,11 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 pub struct Pool {
     inner: Arc<Inner>,
 }
+
+// A panic inside a pool's work reaches who waits for it and leaves the pool whole, whatever the
+// cells and atomics in it suggest.
+impl std::panic::UnwindSafe for Pool {}
+impl std::panic::RefUnwindSafe for Pool {}
 
 struct Inner {
     registry: Arc<Registry>,
@@ -141,7 +146,10 @@ impl Pool {
 pub(crate) fn with_current_registry<R>(f: impl FnOnce(&Registry) -> R) -> R {
     Worker::with_current(|worker| match worker {
         Some(worker) => f(worker.registry()),
-        None => f(Pool::global().registry()),
+        None => Alone::with_ambient(|ambient| match ambient {
+            Some(registry) => f(registry),
+            None => f(Pool::global().registry()),
+        }),
     })
 }
 

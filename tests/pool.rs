@@ -287,7 +287,13 @@ fn current_worker_is_known_on_the_pools_own_threads_only() {
         assert_eq!((a.current_worker(), a.install(|| a.current_worker())), (None, None));
         assert_eq!(a.broadcast(|_| a.current_worker()), [Some(0), Some(1)]);
         assert_eq!(a.broadcast(|_| b.current_worker()), [None, None]);
-        assert_eq!(a.broadcast(|_| b.install(|| a.current_worker())), [Some(0), Some(1)]);
+        assert_eq!(b.broadcast(|_| b.install(|| b.current_worker())), [Some(0)]);
+        // From inside of another pool as well, if it is the same thread.
+        let nested = |_| b.install(|| (a.current_worker(), thread::current().id()));
+        let here = a.broadcast(|_| thread::current().id());
+        for (worker, id) in a.broadcast(nested) {
+            assert_eq!(worker, here.iter().position(|&known| known == id));
+        }
     });
 }
 

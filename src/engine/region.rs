@@ -85,7 +85,7 @@ impl Region {
         self.base.get()
     }
 
-    /// The first fork of a region, when somebody could take it. `worth` is the time that makes a
+    /// The first fork of a region. `worth` is the time that makes a
     /// wake worth while.
     pub(crate) fn begin(&self, site: usize, worth: u64) -> Plan {
         self.worth.set(worth);
@@ -112,12 +112,10 @@ impl Region {
         }
     }
 
-    /// The join of the region's first fork. `ours`: nobody stole it. Returns whether the next fork
-    /// shall open a region.
-    pub(crate) fn end(&self, ours: bool, worth: u64) -> bool {
-        let state = self.state.replace(State::Closed);
-        match state {
-            State::Closed => return false,
+    /// The join of the region's first fork. `ours`: nobody stole it.
+    pub(crate) fn end(&self, ours: bool, worth: u64) {
+        match self.state.replace(State::Closed) {
+            State::Closed => return,
             State::Skipping => {
                 if self.skip.get().is_multiple_of(SKIP_CHECK) {
                     let now = clock::ticks();
@@ -126,7 +124,7 @@ impl Region {
                         self.skip_reload.set(0);
                     }
                 }
-                return true;
+                return;
             }
             State::Shared | State::Polling => {}
         }
@@ -138,7 +136,6 @@ impl Region {
         let reload = (self.skip_reload.get() * 2 + 1).min(MAX_SKIP).min(bound as u32);
         self.skip_reload.set(reload);
         self.skip.set(reload);
-        true
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 use super::clock;
 use super::job::JobRef;
 use super::sleep::Sleep;
-use super::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, lock};
+use super::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, fence, lock};
 use super::unwind::{self, Payload};
 use super::worker::{Seated, Worker};
 use crossbeam_deque::{Injector, Steal};
@@ -90,7 +90,6 @@ impl Registry {
     }
 
     // ---- getting in
-    // --------------------------------------------------------------------------------
 
     /// Runs `op` on the calling thread if it is in this pool already; else as a guest; else, when
     /// every permit is taken, on one of the pool's threads while the caller blocks.
@@ -226,7 +225,6 @@ impl Registry {
     }
 
     // ---- sources of work
-    // ---------------------------------------------------------------------------
 
     pub(crate) fn pop_injected(&self) -> Option<JobRef> {
         loop {
@@ -251,6 +249,8 @@ impl Registry {
         returned.push(job);
         // Release: pairs with the Acquire in `has_returned`.
         self.num_returned.store(returned.len(), Ordering::Release);
+        // Pairs with the fence in `park_on`: we see that the owner parks, or it sees the job.
+        fence(Ordering::SeqCst);
         // Under the lock nobody can take the job, so the header is still live for the nudge.
         let parked = header.latch.nudge();
         drop(returned);
@@ -275,7 +275,12 @@ impl Registry {
         Some(job)
     }
 
-    pub(crate) fn has_returned(&self) -> bool {
+    /// Whether this very job has been returned.
+    pub(crate) fn is_returned(&self, job: JobRef) -> bool {
+        self.has_returned() && lock(&self.returned).iter().any(|other| other.data == job.data)
+    }
+
+    fn has_returned(&self) -> bool {
         self.num_returned.load(Ordering::Acquire) > 0
     }
 
@@ -322,11 +327,17 @@ impl Registry {
     }
 
     // ---- waking
-    // ------------------------------------------------------------------------------------
 
     /// Wakes the thread in a seat that waits on a latch.
     pub(crate) fn unpark(&self, seat: u32) {
         self.worker(seat).shared.parker.unpark();
+    }
+
+    /// A worker that sleeps although a broadcast is there for it.
+    pub(crate) fn sleeper_with_broadcast(&self) -> Option<usize> {
+        let waits =
+            |index: &usize| self.threads()[*index].has_broadcast() && self.sleep.is_asleep(*index);
+        (0..self.width).find(waits)
     }
 
     /// Makes worker `index` look at its broadcasts: it sleeps, or waits, or will look before it
@@ -337,7 +348,6 @@ impl Registry {
     }
 
     // ---- the end
-    // -----------------------------------------------------------------------------------
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Acquire)
@@ -429,10 +439,7 @@ impl FirstPanic {
         unwind::drop_quietly(payload);
     }
 
-    pub(crate) fn resume(&self) {
-        let payload = lock(&self.0).take();
-        if let Some(payload) = payload {
-            std::panic::resume_unwind(payload);
-        }
+    pub(crate) fn take(&self) -> Option<Payload> {
+        lock(&self.0).take()
     }
 }

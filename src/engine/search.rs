@@ -48,10 +48,13 @@ impl Worker {
             registry.sleep.announce(me);
             // The last look, at every source of work.
             self.ask_the_busy();
-            if registry.is_stopping() || self.has_broadcast() {
-                // Whoever asked may have looked for sleepers before we became one, and it is us
-                // who must come.
+            if registry.is_stopping() {
+                // `stop` may have counted its sleepers before we became one.
                 registry.sleep.wake_for_certain(me);
+            } else if let Some(summoned) = registry.sleeper_with_broadcast() {
+                // Most likely ourselves. Or another sleeper, whose summoner found all claimed by
+                // others, one of which then took us instead.
+                registry.sleep.wake_for_certain(summoned);
             } else if registry.has_public_work() {
                 registry.sleep.notify();
             }
@@ -64,7 +67,13 @@ impl Worker {
         let mut start = None;
         loop {
             // First: a broadcast wakes its workers above the width.
-            self.run_broadcasts();
+            if self.has_broadcast() {
+                registry.sleep.end_search();
+                self.set_busy(true);
+                self.run_broadcasts();
+                self.set_busy(false);
+                registry.sleep.start_search();
+            }
             if registry.sleep.is_over_width() {
                 return None;
             }
@@ -163,7 +172,7 @@ impl Worker {
             registry.check_not_forked();
             self.park_on(&header.latch, || {
                 let thief = header.thief.load(Ordering::Relaxed);
-                registry.has_returned()
+                registry.is_returned(job)
                     || (thief != NOBODY && !registry.worker(thief).shared.forks.is_empty())
             });
             start = clock::ticks();
@@ -176,7 +185,6 @@ impl Worker {
         if !latch.announce_park() {
             return;
         }
-        let registry = self.registry();
         // Pairs with whoever published first and looked for our announcement then (`nudge`): one of
         // us sees the other.
         sync::fence(Ordering::SeqCst);
@@ -184,12 +192,12 @@ impl Worker {
             latch.retract_park();
             return;
         }
-        registry.leave();
-        while latch.is_parked() && !self.has_broadcast() {
-            self.shared.parker.park();
-        }
-        latch.retract_park();
-        registry.sleep.resume();
+        self.registry().blocking(|| {
+            while latch.is_parked() && !self.has_broadcast() {
+                self.shared.parker.park();
+            }
+            latch.retract_park();
+        });
     }
 }
 

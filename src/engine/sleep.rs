@@ -109,7 +109,7 @@ impl Sleep {
         self.word().active() > self.width
     }
 
-    // ---- permits -------------------------------------------------------------------------------
+    // ---- permits
 
     /// A guest asks for a permit.
     #[inline]
@@ -146,18 +146,26 @@ impl Sleep {
         self.word.fetch_add(ACTIVE, Ordering::AcqRel);
     }
 
-    /// Notes that private work could be shared as soon as a permit is free, if none is now.
-    pub(crate) fn defer(&self) {
+    /// Notes that private work could be shared as soon as a permit is free. `false`: one is, and
+    /// somebody sleeps who could take it.
+    pub(crate) fn defer(&self) -> bool {
         let mut word = self.word();
-        while word.sleeping() > 0 && word.active() >= self.width && !word.is_deferred() {
+        loop {
+            if word.sleeping() == 0 || word.is_deferred() {
+                // All are awake and will ask by themselves; or the note is there.
+                return true;
+            }
+            if word.active() < self.width {
+                return false;
+            }
             match self.swap_word(word, Word(word.0 | DEFERRED)) {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(now) => word = now,
             }
         }
     }
 
-    // ---- waking --------------------------------------------------------------------------------
+    // ---- waking
 
     /// Makes sure that published work is seen: by a searcher if there is one, else by one sleeper,
     /// which is claimed and woken. Returns whether a thread was woken.
@@ -251,7 +259,7 @@ impl Sleep {
         won
     }
 
-    // ---- the worker's side ---------------------------------------------------------------------
+    // ---- the worker's side
 
     /// A worker that ran out of work starts to search.
     pub(crate) fn start_search(&self) {
@@ -293,6 +301,11 @@ impl Sleep {
             bed.parker.park();
         }
         bed.state.store(AWAKE, Ordering::Relaxed);
+    }
+
+    /// Whether worker `index` sleeps and nobody has claimed it.
+    pub(crate) fn is_asleep(&self, index: usize) -> bool {
+        self.beds[index].state.load(Ordering::Relaxed) == ASLEEP
     }
 
     /// Worker `index` is pinned to `cpu`.

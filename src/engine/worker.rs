@@ -40,7 +40,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::OnceLock;
 
-pub(crate) use context::Seated;
+pub(crate) use context::{Alone, Seated};
 
 /// How many forks can be nested before the deepest run inline. 64 KiB of address space a seat, of
 /// which only the touched pages are resident; a fork frame is larger than a slot, so
@@ -53,7 +53,7 @@ type Slot = MaybeUninit<JobRef>;
 const FIRST_LEVELS: usize = 8;
 
 /// Somebody wants work: publish some.
-pub(crate) const WANT: u32 = 1;
+const WANT: u32 = 1;
 
 /// What only the thread in the seat touches.
 struct Local {
@@ -69,6 +69,7 @@ struct Local {
     levels: Cell<usize>,
     /// The header of the stolen fork that this worker runs, null at the top level.
     patron: Cell<*const ForkHeader>,
+    region: Region,
     forks: Deque<JobRef>,
     /// Beacons of scopes that have queued work.
     lane: Deque<JobRef>,
@@ -98,7 +99,6 @@ pub(crate) struct Shared {
 /// See the module.
 pub(crate) struct Worker {
     local: CachePadded<Local>,
-    pub(crate) region: Region,
     pub(crate) shared: CachePadded<Shared>,
     index: u32,
     registry: Cell<*const Registry>,
@@ -106,7 +106,7 @@ pub(crate) struct Worker {
     near: OnceLock<Victims>,
 }
 
-// SAFETY: `shared` is Sync by itself. `local`, `region` and the `registry` cell are touched only by
+// SAFETY: `shared` is Sync by itself. `local` and the `registry` cell are touched only by
 // the thread that holds the seat (the worker's own thread, or the guest that claimed the seat with
 // Acquire and gives it back with Release); `registry` is written once, before any thread can reach
 // the seat.
@@ -147,6 +147,7 @@ impl Worker {
             below_plain: null(),
             levels: Cell::new(FIRST_LEVELS),
             patron: Cell::new(ptr::null()),
+            region: Region::new(),
             forks,
             lane,
             rng: Cell::new(0x9e37_79b9_7f4a_7c15 ^ (u64::from(index) + 1)),
@@ -154,7 +155,6 @@ impl Worker {
         };
         Worker {
             local: CachePadded::new(local),
-            region: Region::new(),
             shared: CachePadded::new(shared),
             index,
             registry: Cell::new(ptr::null()),
@@ -198,7 +198,7 @@ impl Worker {
         self.local.head.set(slots);
         self.local.published.set(slots);
         self.local.mark.set(slots);
-        self.region.reset(slots.cast());
+        self.local.region.reset(slots.cast());
         self.arm();
     }
 
@@ -226,7 +226,6 @@ impl Worker {
     }
 
     // ---- running what was stolen
-    // -----------------------------------------------------------------
 
     /// Before a stolen fork runs here: it is a region of its own, on top of whatever waits below.
     pub(crate) fn enter_stolen(&self, header: *const ForkHeader) -> Outer {
@@ -235,7 +234,7 @@ impl Worker {
         let outer = Outer {
             patron: self.local.patron.replace(header),
             boundary: self.local.boundary.get(),
-            region: self.region.enter(head.cast(), self.local.mark.get().cast()),
+            region: self.local.region.enter(head.cast(), self.local.mark.get().cast()),
         };
         self.local.mark.set(self.local.published.get());
         self.arm();
@@ -244,9 +243,14 @@ impl Worker {
 
     pub(crate) fn leave_stolen(&self, outer: Outer) {
         self.local.patron.set(outer.patron);
-        let mark = self.region.leave(outer.region);
-        self.local.mark.set(mark.cast());
+        let mark = self.local.region.leave(outer.region).cast::<Slot>();
+        // What ran may have published forks that lie below it (I2).
+        self.local.mark.set(mark.max(self.local.published.get()));
         self.set_boundary(outer.boundary);
+        if self.local.head.get().cast() == self.local.region.base() {
+            // The outer region was armed when it was interrupted, or might as well have been.
+            self.arm();
+        }
     }
 
     /// Sets the latch of a stolen fork that has run, and wakes its owner if it sleeps.
@@ -264,7 +268,6 @@ impl Worker {
     }
 
     // ---- asking and answering
-    // --------------------------------------------------------------------
 
     /// Asks this worker, from another thread, to publish work at its next fork.
     pub(crate) fn ask(&self) {

@@ -151,7 +151,10 @@ fn run<F: Fn(BroadcastContext) -> R + Sync, R: Send>(registry: &Registry, f: F) 
             },
             None => registry.blocking(|| done.signal.wait()),
         }
-        panic.resume();
+        if let Some(payload) = panic.take() {
+            unwind::drop_quietly(pieces);
+            std::panic::resume_unwind(payload);
+        }
         pieces.into_iter().filter_map(|piece| piece.result.into_inner()).collect()
     })
 }

@@ -126,20 +126,15 @@ fn run<'scope, R>(worker: &Worker, f: impl FnOnce(&Scope<'scope>) -> R) -> R {
     });
     let scope = Scope { core, marker: PhantomData };
     // Caught, because tasks that borrow from the frames above may still run (L8).
-    let result = unwind::catch(|| f(&scope));
+    let result = unwind::catch(|| f(&scope)).map_err(|payload| scope.core.panic.keep(payload));
     scope.core.wait(worker);
-    match result {
-        Ok(value) => {
-            // A task's panic discards the value, whose drop may panic too; then that one
-            // propagates.
-            scope.core.panic.resume();
-            value
+    match (scope.core.panic.take(), result) {
+        (None, Ok(value)) => value,
+        (Some(payload), result) => {
+            unwind::drop_quietly(result);
+            std::panic::resume_unwind(payload)
         }
-        Err(payload) => {
-            scope.core.panic.keep(payload);
-            scope.core.panic.resume();
-            unreachable!("a payload was kept")
-        }
+        (None, Err(())) => unreachable!("a payload was kept"),
     }
 }
 

@@ -25,7 +25,6 @@ pub(crate) trait Consumer<T>: Sized + Send {
 }
 
 // ---- for_each
-// ------------------------------------------------------------------------------------
 
 pub(crate) struct ForEach<'a, F>(pub(crate) &'a F);
 
@@ -43,7 +42,6 @@ impl<T, F: Fn(T) + Sync> Consumer<T> for ForEach<'_, F> {
 }
 
 // ---- reduce
-// --------------------------------------------------------------------------------------
 
 pub(crate) struct Reduce<'a, M, I, O, R> {
     map: &'a M,
@@ -88,7 +86,6 @@ where
 }
 
 // ---- map into a vector
-// ---------------------------------------------------------------------------
 
 /// A run of results that were written into the output. Dropping it drops them.
 pub(crate) struct Filled<R> {
@@ -202,7 +199,6 @@ impl<T, R: Send, F: Fn(T) -> R + Sync> Consumer<T> for Map<'_, F, R> {
 }
 
 // ---- fallible map
-// --------------------------------------------------------------------------------
 
 /// The error with the lowest index so far.
 pub(crate) struct FirstError<E> {

@@ -19,7 +19,7 @@ use super::source::Source;
 use crate::engine::clock;
 use crate::engine::registry::Registry;
 use crate::engine::site::Site;
-use crate::engine::worker::{WANT, Worker};
+use crate::engine::worker::{Alone, Worker};
 
 /// A loop that takes less wakes nobody: until a sleeper is awake and at work, some 20 us have
 /// passed.
@@ -29,7 +29,7 @@ const BATCH_US: u64 = 4;
 /// Less than this is not given away: a theft costs about as much.
 const WORTH_SPLITTING_US: u64 = 2;
 /// The first batch of a loop that is known to be cheap. Small, because the history may be wrong.
-const FIRST_BATCH: usize = 16;
+const FIRST_BATCH: usize = 2;
 /// The cost of an item is kept in ticks times this, so that cheap items have a cost at all.
 const SCALE: u64 = 64;
 
@@ -53,8 +53,12 @@ pub(crate) fn drive<S: Source, C: Consumer<S::Item>>(
     let mut whole = Loop { source, consumer, site, cost: estimate.unwrap_or(0) };
     let worth = registry.us(WORTH_SHARING_US);
     let is_short = estimate.is_some() && whole.ticks_left() < worth;
-    if (is_short || whole.source.len() < 2) && whole.run_alone(registry, worth) {
-        return whole.consumer.finish();
+    if is_short || whole.source.len() < 2 {
+        let alone = Alone::new(registry);
+        if whole.run_alone(registry, worth) {
+            return whole.consumer.finish();
+        }
+        drop(alone);
     }
     registry.enter(move |worker| whole.share(worker))
 }
@@ -114,11 +118,10 @@ impl<S: Source, C: Consumer<S::Item>> Loop<S, C> {
         if self.source.len() < 2 {
             return self.run(worker);
         }
-        if registry.sleep.has_taker() {
+        // If nobody could take it now, a note asks whoever gives a permit back to come.
+        if registry.sleep.has_taker() || !registry.sleep.defer() {
             return self.split(worker);
         }
-        // Should a permit come back meanwhile, a worker will come and ask.
-        registry.sleep.defer();
         self.run(worker)
     }
 
@@ -168,13 +171,14 @@ impl<S: Source, C: Consumer<S::Item>> Loop<S, C> {
             let took = now.saturating_sub(before);
             before = now;
             self.cost = cost(now.saturating_sub(start), done);
-            if worker.is_asked() && worker.take_attention() & WANT != 0 {
+            if worker.is_wanted() {
                 if worker.num_private() > 0 {
                     // Forks further down are older, and so bigger.
-                    worker.share_some();
+                    worker.answer();
                 } else if self.source.len() > 1
                     && self.ticks_left() > registry.us(WORTH_SPLITTING_US)
                 {
+                    worker.answer();
                     return self.split(worker);
                 }
             }
@@ -190,6 +194,9 @@ impl<S: Source, C: Consumer<S::Item>> Loop<S, C> {
     /// measures is mostly the clock: an upper bound, which counts only if it is below what is
     /// known.
     fn learn(&self, elapsed: u64, done: usize, registry: &Registry) {
+        if done == 0 {
+            return;
+        }
         let cost = cost(elapsed, done);
         if elapsed > registry.us(1) || self.site.estimate().is_none_or(|known| cost < known) {
             self.site.record(cost);

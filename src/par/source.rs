@@ -42,7 +42,6 @@ mod private {
 }
 
 // ---- shared and exclusive slices
-// -----------------------------------------------------------------
 
 impl<'a, T: Sync> Source for &'a [T] {
     type Item = &'a T;
@@ -105,7 +104,6 @@ by_reference! {
 }
 
 // ---- chunks
-// --------------------------------------------------------------------------------------
 
 /// A shared slice in pieces of `size` items; the last one may be shorter.
 pub(crate) struct Chunks<'a, T> {
@@ -163,7 +161,6 @@ impl<'a, T: Send> Source for ChunksMut<'a, T> {
 }
 
 // ---- owned vectors and arrays
-// --------------------------------------------------------------------
 
 /// A run of items that are moved out of a buffer which somebody else frees. What is not eaten is
 /// dropped.
@@ -257,7 +254,6 @@ impl<T: Send, const N: usize> IntoSource for [T; N] {
 }
 
 // ---- integer ranges
-// ------------------------------------------------------------------------------
 
 macro_rules! ranges {
     ($($int:ty)*) => {$(
@@ -265,9 +261,7 @@ macro_rules! ranges {
             type Item = $int;
             #[inline]
             fn len(&self) -> usize {
-                // The difference of two integers of at most 64 bits fits into the unsigned type of
-                // their width.
-                if self.start < self.end { self.end.wrapping_sub(self.start) as usize } else { 0 }
+                if self.start < self.end { self.end.abs_diff(self.start) as usize } else { 0 }
             }
             #[inline]
             fn split_at(self, index: usize) -> (Self, Self) {

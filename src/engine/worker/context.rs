@@ -7,18 +7,20 @@ use std::ptr;
 
 #[cfg(not(shuttle))]
 mod tls {
-    use super::{Cell, Frame, Worker, ptr};
+    use super::{Cell, Frame, Registry, Worker, ptr};
     thread_local! {
         pub(super) static CURRENT: Cell<*const Worker> = const { Cell::new(ptr::null()) };
         pub(super) static FRAMES: Cell<*const Frame> = const { Cell::new(ptr::null()) };
+        pub(super) static AMBIENT: Cell<*const Registry> = const { Cell::new(ptr::null()) };
     }
 }
 #[cfg(shuttle)]
 mod tls {
-    use super::{Cell, Frame, Worker, ptr};
+    use super::{Cell, Frame, Registry, Worker, ptr};
     shuttle::thread_local! {
         pub(super) static CURRENT: Cell<*const Worker> = Cell::new(ptr::null());
         pub(super) static FRAMES: Cell<*const Frame> = Cell::new(ptr::null());
+        pub(super) static AMBIENT: Cell<*const Registry> = Cell::new(ptr::null());
     }
 }
 
@@ -32,6 +34,8 @@ pub(crate) struct Frame {
 /// Puts a worker into the thread's context for as long as it lives.
 pub(crate) struct Seated {
     frame: Box<Frame>,
+    /// What was current before.
+    before: *const Worker,
 }
 
 impl Seated {
@@ -41,18 +45,51 @@ impl Seated {
         let outer = tls::FRAMES.with(Cell::get);
         let frame = Box::new(Frame { worker, outer });
         tls::FRAMES.with(|frames| frames.set(&raw const *frame));
-        tls::CURRENT.with(|current| current.set(worker));
-        Seated { frame }
+        let before = tls::CURRENT.with(|current| current.replace(worker));
+        Seated { frame, before }
     }
 }
 
 impl Drop for Seated {
     fn drop(&mut self) {
-        let outer = self.frame.outer;
-        tls::FRAMES.with(|frames| frames.set(outer));
-        // SAFETY: the outer frame belongs to a `Seated` further down this thread's stack.
-        let worker = if outer.is_null() { ptr::null() } else { unsafe { (*outer).worker } };
-        tls::CURRENT.with(|current| current.set(worker));
+        tls::FRAMES.with(|frames| frames.set(self.frame.outer));
+        tls::CURRENT.with(|current| current.set(self.before));
+    }
+}
+
+/// Marks that the thread runs work of a pool without a seat in it: a loop that is too short to
+/// enter for. What the loop's closure forks goes to that pool all the same.
+pub(crate) struct Alone {
+    worker: *const Worker,
+    ambient: *const Registry,
+}
+
+impl Alone {
+    /// `None` if the thread's innermost seat is in the pool, so that there is nothing to mark.
+    #[inline]
+    pub(crate) fn new(registry: &Registry) -> Option<Self> {
+        let worker = Worker::current();
+        // SAFETY: as in `Worker::with_current`.
+        if unsafe { worker.as_ref() }.is_some_and(|at| ptr::eq(at.registry.get(), registry)) {
+            return None;
+        }
+        tls::CURRENT.with(|current| current.set(ptr::null()));
+        let ambient = tls::AMBIENT.with(|ambient| ambient.replace(registry));
+        Some(Alone { worker, ambient })
+    }
+
+    /// Calls `f` with the pool that the thread runs work of without a seat.
+    pub(crate) fn with_ambient<R>(f: impl FnOnce(Option<&Registry>) -> R) -> R {
+        let ambient = tls::AMBIENT.with(Cell::get);
+        // SAFETY: set by a guard further down this stack, whose caller borrows the pool.
+        f(unsafe { ambient.as_ref() })
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        tls::CURRENT.with(|current| current.set(self.worker));
+        tls::AMBIENT.with(|ambient| ambient.set(self.ambient));
     }
 }
 
@@ -77,15 +114,15 @@ impl Worker {
     #[inline]
     pub(crate) fn with_seat_in<R>(registry: &Registry, f: impl FnOnce(Option<&Worker>) -> R) -> R {
         let current = tls::CURRENT.with(Cell::get);
-        if current.is_null() {
+        if current.is_null() && tls::FRAMES.with(Cell::get).is_null() {
             return f(None);
         }
         // SAFETY: as in `with_current`.
-        let worker = unsafe { &*current };
-        if ptr::eq(worker.registry.get(), registry) {
-            return f(Some(worker));
+        let worker = unsafe { current.as_ref() };
+        match worker {
+            Some(worker) if ptr::eq(worker.registry.get(), registry) => f(Some(worker)),
+            _ => Self::with_outer_seat_in(registry, f),
         }
-        Self::with_outer_seat_in(registry, f)
     }
 
     #[cold]

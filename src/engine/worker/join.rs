@@ -117,7 +117,7 @@ impl Worker {
             Join::Plain => join_plain(a, b),
             Join::Probe => {
                 let start = clock::ticks();
-                let plain = self.enter_plain();
+                let plain = self.enter_plain(false);
                 let results = join_plain(a, b);
                 let slot = plain.slot;
                 drop(plain);
@@ -125,11 +125,8 @@ impl Worker {
                 results
             }
             Join::Skip => {
-                let plain = self.enter_plain();
-                let results = join_plain(a, b);
-                drop(plain);
-                self.end_region(true);
-                results
+                let _plain = self.enter_plain(true);
+                join_plain(a, b)
             }
         }
     }
@@ -137,7 +134,8 @@ impl Worker {
     /// Decides how a join goes that may not just fork. `site` stands for its second closure.
     fn attend(&self, site: usize) -> Join {
         let asked = self.is_asked();
-        let wanted = asked && self.take_attention() & WANT != 0 && self.region.may_share_now();
+        let wanted =
+            asked && self.take_attention() & WANT != 0 && self.local.region.may_share_now();
         if self.local.head.get() == PLAIN {
             if !wanted {
                 return Join::Plain;
@@ -150,7 +148,7 @@ impl Worker {
             self.leave_plain();
         }
         let slot = self.local.head.get();
-        if asked && slot.cast() == self.region.base() {
+        if asked && slot.cast() == self.local.region.base() && slot < self.local.end.get() {
             return self.begin_region(slot, site);
         }
         if wanted && self.num_private() > 0 {
@@ -163,59 +161,66 @@ impl Worker {
         if slot < self.local.boundary.get() { Join::Forked } else { Join::Probe }
     }
 
+    /// Takes notice that somebody wants work, and publishes half of the private forks.
+    #[cold]
+    pub(crate) fn answer(&self) {
+        self.take_attention();
+        self.share_some();
+        if self.local.head.get().cast() == self.local.region.base() {
+            // The next fork opens a region as before.
+            self.arm();
+        }
+    }
+
     /// Resets the limit and takes the reasons.
-    pub(crate) fn take_attention(&self) -> u32 {
+    fn take_attention(&self) -> u32 {
         // Swap, not store: it reads the null that an asker stored with Release, so the bit which
         // the asker set before is visible to the second swap (I3).
         self.shared.limit.swap(self.local.boundary.get(), Ordering::AcqRel);
         self.shared.attention.swap(0, Ordering::AcqRel)
     }
 
-    /// Whether somebody asked for attention since the last look. One relaxed load: the poll of
-    /// loops.
-    #[inline(always)]
-    pub(crate) fn is_asked(&self) -> bool {
+    /// Whether the next join takes the cold path for more than the boundary.
+    #[inline]
+    pub(super) fn is_asked(&self) -> bool {
         self.shared.limit.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Whether somebody wants work. One relaxed load: the poll of loops.
+    #[inline(always)]
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.shared.attention.load(Ordering::Relaxed) & WANT != 0
     }
 
     /// The first fork of a region: decides whether it is worth to share.
     fn begin_region(&self, slot: *mut Slot, site: usize) -> Join {
         let registry = self.registry();
-        if !registry.sleep.has_taker() {
-            // Nobody could take it now. Should a permit come back meanwhile, a worker will ask.
-            registry.sleep.defer();
-            return Join::Forked;
-        }
-        // SAFETY: below `end`.
-        let above = unsafe { slot.add(1) };
-        match self.region.begin(site, registry.worth_waking) {
-            Plan::Share => {
-                self.raise_mark(above);
-                Join::Shared
-            }
+        match self.local.region.begin(site, registry.worth_waking) {
             Plan::Skip => Join::Skip,
             Plan::Poll => {
                 // Every join must come by, until the first one has looked at the clock.
                 self.raise_mark(self.local.end.get());
                 Join::Forked
             }
+            Plan::Share => {
+                self.raise_mark(slot.wrapping_add(1));
+                let sleep = &registry.sleep;
+                // If nobody could take it now, a note asks whoever gives a permit back to come.
+                if sleep.has_taker() || !sleep.defer() { Join::Shared } else { Join::Forked }
+            }
         }
     }
 
     fn end_region(&self, ours: bool) {
-        if self.region.end(ours, self.registry().worth_waking) {
-            self.arm();
-        }
+        self.local.region.end(ours, self.registry().worth_waking);
+        self.arm();
     }
 
-    // ---- plain calls
-    // -------------------------------------------------------------------------------
-
     /// From here on joins are plain calls, until the guard is dropped or somebody wants work.
-    fn enter_plain(&self) -> PlainFrame<'_> {
+    fn enter_plain(&self, is_region: bool) -> PlainFrame<'_> {
         let slot = self.local.head.replace(PLAIN);
         self.local.below_plain.set(slot);
-        PlainFrame { worker: self, slot }
+        PlainFrame { worker: self, slot, is_region }
     }
 
     /// Joins fork again. The plain calls that have begun go on as they are.
@@ -231,7 +236,7 @@ impl Worker {
     fn adapt(&self, slot: *mut Slot, took: u64) {
         let registry = self.registry();
         // SAFETY: both in the slots, and a join is never below its region's base.
-        let level = unsafe { slot.offset_from(self.region.base().cast()) } as usize;
+        let level = unsafe { slot.offset_from(self.local.region.base().cast()) } as usize;
         let longest = registry.us(PLAIN_MAX_US);
         let levels = if took < registry.us(PLAIN_MIN_US) {
             level.saturating_sub(1).max(1)
@@ -242,7 +247,7 @@ impl Worker {
             return;
         };
         self.local.levels.set(levels.min(SLOTS));
-        self.set_boundary(self.region.base().cast::<Slot>().wrapping_add(levels));
+        self.set_boundary(self.local.region.base().cast::<Slot>().wrapping_add(levels));
     }
 
     pub(super) fn set_boundary(&self, boundary: *mut Slot) {
@@ -255,7 +260,8 @@ impl Worker {
 
     /// The next fork shall take the cold path and open a region.
     pub(super) fn arm(&self) {
-        let boundary = self.region.base().cast::<Slot>().wrapping_add(self.local.levels.get());
+        let boundary =
+            self.local.region.base().cast::<Slot>().wrapping_add(self.local.levels.get());
         self.local.boundary.set(boundary.min(self.local.end.get()));
         self.shared.limit.store(ptr::null_mut(), Ordering::Release);
     }
@@ -305,9 +311,12 @@ impl Worker {
         // The one who waits for what we run may help, and may run nothing else: it comes first.
         // SAFETY: the patron's job is not finished while we run it, so its header is live.
         let patron = unsafe { self.local.patron.get().as_ref() };
-        match patron {
-            Some(patron) if patron.latch.nudge() => self.registry().unpark(patron.owner),
-            _ => _ = self.registry().sleep.notify(),
+        let nudged = patron.is_some_and(|patron| patron.latch.nudge());
+        if let (Some(patron), true) = (patron, nudged) {
+            self.registry().unpark(patron.owner);
+        }
+        if !nudged || count > 1 {
+            self.registry().sleep.notify();
         }
     }
 
@@ -328,13 +337,13 @@ impl Worker {
                 None => ours = self.wait_for_fork(unsafe { &*header_of(job.data) }, job),
             }
         }
-        let base = self.region.base().cast::<Slot>();
+        let base = self.local.region.base().cast::<Slot>();
         let keep = if slot == base {
             self.end_region(ours);
             slot
-        } else if slot < self.local.mark.get() && self.region.is_polling() {
+        } else if slot < self.local.mark.get() && self.local.region.is_polling() {
             // The base's own join must come by in any case, to close the region.
-            if self.region.poll() {
+            if self.local.region.poll() {
                 self.share_some();
                 base.wrapping_add(1)
             } else {
@@ -397,11 +406,16 @@ fn finish_quietly<B: FnOnce() -> R, R>(b: B) {
 struct PlainFrame<'a> {
     worker: &'a Worker,
     slot: *mut Slot,
+    /// Whether a region ends with them.
+    is_region: bool,
 }
 
 impl Drop for PlainFrame<'_> {
     fn drop(&mut self) {
         self.worker.local.head.set(self.slot);
+        if self.is_region {
+            self.worker.end_region(true);
+        }
     }
 }
 
