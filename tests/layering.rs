@@ -6,7 +6,26 @@ use std::path::{Path, PathBuf};
 
 /// How often `unsafe` stands in each file that has any. A change here is a change to what must be reviewed.
 const UNSAFE: &[(&str, usize)] = &[
-    // UNSAFE-TABLE
+    ("builder.rs", 1),
+    ("engine/clock.rs", 2),
+    ("engine/forked.rs", 1),
+    ("engine/job.rs", 12),
+    ("engine/latch.rs", 2),
+    ("engine/model.rs", 2),
+    ("engine/registry.rs", 12),
+    ("engine/search.rs", 1),
+    ("engine/topology.rs", 3),
+    ("engine/topology/tests.rs", 3),
+    ("engine/worker.rs", 10),
+    ("engine/worker/context.rs", 8),
+    ("engine/worker/join.rs", 16),
+    ("fork/broadcast.rs", 3),
+    ("fork/join.rs", 1),
+    ("fork/scope.rs", 11),
+    ("par/consume.rs", 8),
+    ("par/mod.rs", 7),
+    ("par/source.rs", 13),
+    ("pool.rs", 4),
 ];
 
 const MAX_LINES: usize = 700;

@@ -4,12 +4,14 @@
 //! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test --release --test loom
 //! ```
 //!
-//! `Sleep`, `Latch` and `Parker` are the code that ships. What calls them is mirrored here, because loom cannot see
-//! through the crossbeam deques: `Pool::run_worker` is `Worker::main_loop`, `Pool::leave` is `Registry::leave`, `Waiter::park`
-//! is `Worker::park_on`. A source of work is one flag a job, stored with Release: no stronger than the deques.
+//! `Sleep`, `Latch` and `Parker` are the code that ships. What calls them is mirrored here, because
+//! loom cannot see through the crossbeam deques: `Pool::run_worker` is `Worker::main_loop`,
+//! `Pool::leave` is `Registry::leave`, `Fork::park` is `Worker::park_on`. A source of work is one
+//! flag a job, stored with Release: no stronger than the deques.
 //!
-//! Each model has twins: the same model with one step left out, of which loom must find the fault, so that the lane
-//! is known to be able to fail. A fault may abort the process, so a twin runs in a child process of this very binary.
+//! Most models have twins: the same with one step left out, of which loom must find the fault, so
+//! that the lane is known to be able to fail. A fault may abort the process, so a twin runs in a
+//! child process of this very binary.
 #![cfg(loom)]
 
 use loom::cell::UnsafeCell;
@@ -27,11 +29,11 @@ const DEADLOCK: &str = "deadlock; threads";
 fn explore(most: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(builder.preemption_bound.map_or(most, |asked| asked.min(most)));
-    builder.max_branches = 20_000;
     builder.check(model);
 }
 
-/// Runs the test `name` of this binary in a child process, where it explores `model`, and asserts that it fails with `fault`.
+/// Runs the test `name` of this binary in a child process, where it explores `model`, and asserts
+/// that it fails with `fault`.
 fn assert_caught(name: &str, fault: &str, most: usize, model: impl Fn() + Send + Sync + 'static) {
     const CHILD: &str = "WINDLASS_LOOM_TWIN";
     if env::var_os(CHILD).is_some_and(|twin| twin == name) {
@@ -61,6 +63,8 @@ enum Without {
     FenceInNotify,
     /// The duty of the last searcher that finds work.
     WakingTheNext,
+    /// The look at the broadcasts of other sleepers after the announcement.
+    SecondLookForOthers,
     /// The note that a permit was missing.
     Deferred,
     /// The announcement on the latch before a wait.
@@ -69,6 +73,8 @@ enum Without {
     LookAfterAnnouncePark,
     /// Waking the waiter, when `Latch::set` says so.
     UnparkAfterSet,
+    /// The fence between work for a waiter and the look whether it is parked.
+    FenceBeforeNudge,
     /// Waking the waiter, when `Latch::nudge` says so.
     UnparkAfterNudge,
     /// Giving the permit back before a wait.
@@ -158,7 +164,8 @@ impl Pool {
         }
     }
 
-    /// A worker whose jobs do nothing; whoever runs the last one stops the pool. If a job is forgotten, nobody does.
+    /// A worker whose jobs do nothing; whoever runs the last one stops the pool. If a job is
+    /// forgotten, nobody does.
     fn run_to_the_last(&self, me: usize) {
         self.run_worker(me, |_| self.finish_one());
     }
@@ -266,7 +273,8 @@ fn twin_sleep_without_fence_in_notify() {
     });
 }
 
-/// Two jobs of which each waits for the other to begin: with two workers both must be at work (W1, W2).
+/// Two jobs of which each waits for the other to begin: with two workers both must be at work (W1,
+/// W2).
 fn jobs_that_meet(without: Without) {
     let pool = Pool::new(2, 2, without);
     let met = Arc::new((Mutex::new(0), Condvar::new()));
@@ -333,7 +341,8 @@ fn twin_permits_leave_ignores_the_note() {
     });
 }
 
-/// `Registry::enter_as_guest` by two callers at a width of one: whoever gets no permit injects and is served.
+/// `Registry::enter_as_guest` by two callers at a width of one: whoever gets no permit injects and
+/// is served.
 fn two_callers(without: Without) {
     let pool = Pool::new(1, 2, without);
     let inside = Arc::new(AtomicUsize::new(0));
@@ -417,7 +426,7 @@ fn twin_stop_is_not_looked_at_again() {
     });
 }
 
-/// `Registry::summon`: worker 1 must come, whatever else wakes or keeps the two.
+/// `Registry::summon`: the last worker must come, whatever else keeps or wakes the others.
 fn summons(workers: usize, without: Without) {
     let pool = Pool::new(workers, 1, without);
     let wanted = workers - 1;
@@ -426,14 +435,14 @@ fn summons(workers: usize, without: Without) {
         let broadcast = Arc::clone(&broadcast);
         spawn(&pool, move |pool| {
             let has_broadcast = || me == wanted && broadcast.load(Ordering::Acquire) == 1;
-            // As `run_worker`, with a broadcast where that has `stop`.
+            // As `run_worker`, with a broadcast beside the jobs.
             loop {
                 pool.sleep.park(me);
                 if has_broadcast() {
                     broadcast.store(2, Ordering::Release);
                     pool.stop();
                 }
-                while let Some(_job) = pool.take() {
+                while pool.take().is_some() {
                     pool.sleep.end_search();
                     pool.sleep.start_search();
                 }
@@ -467,6 +476,73 @@ fn summons_reach_the_only_worker() {
 #[test]
 fn summons_reach_the_right_worker() {
     explore(2, || summons(2, Without::Nothing));
+}
+
+/// A claim that is on its way is no promise to a certain worker: it may find the bed of another
+/// one, which lay down later and therefore looks for broadcasts to others. (Found by shuttle: a
+/// broadcast was lost.)
+fn summons_while_a_claim_is_on_its_way(without: Without) {
+    let pool = Pool::new(2, 0, without);
+    let wanted = Arc::new(AtomicBool::new(false));
+    // `Registry::sleeper_with_broadcast`.
+    let is_overslept = |pool: &Pool, wanted: &AtomicBool| {
+        wanted.load(Ordering::Acquire) && pool.sleep.is_asleep(1)
+    };
+    let first = {
+        let wanted = Arc::clone(&wanted);
+        spawn(&pool, move |pool| {
+            loop {
+                pool.sleep.park(0);
+                if pool.is_stopping() {
+                    return pool.sleep.retire();
+                }
+                pool.sleep.announce(0);
+                if pool.is_stopping() {
+                    pool.sleep.wake_for_certain(0);
+                } else if without != Without::SecondLookForOthers && is_overslept(pool, &wanted) {
+                    pool.sleep.wake_for_certain(1);
+                }
+            }
+        })
+    };
+    let second = {
+        let wanted = Arc::clone(&wanted);
+        spawn(&pool, move |pool| {
+            loop {
+                pool.sleep.park(1);
+                if wanted.swap(false, Ordering::AcqRel) {
+                    return pool.sleep.retire();
+                }
+                pool.sleep.announce(1);
+                if is_overslept(pool, &wanted) {
+                    pool.sleep.wake_for_certain(1);
+                }
+            }
+        })
+    };
+    let summoner = spawn(&pool, move |pool| {
+        pool.sleep.wake_for_certain(0);
+        // The count of broadcasts is a read-modify-write, too.
+        wanted.swap(true, Ordering::Release);
+        pool.sleep.wake_for_certain(1);
+    });
+    pool.notify();
+    join([summoner, second]);
+    pool.stop.store(true, Ordering::SeqCst);
+    pool.sleep.wake_for_certain(0);
+    join([first]);
+}
+
+#[test]
+fn summons_do_not_rely_on_a_claim_of_another() {
+    explore(2, || summons_while_a_claim_is_on_its_way(Without::Nothing));
+}
+
+#[test]
+fn twin_summons_rely_on_a_claim_of_another() {
+    assert_caught("twin_summons_rely_on_a_claim_of_another", DEADLOCK, 2, || {
+        summons_while_a_claim_is_on_its_way(Without::SecondLookForOthers);
+    });
 }
 
 #[test]
@@ -634,8 +710,8 @@ fn latch_a_late_token_is_a_spurious_wake_up() {
     });
 }
 
-/// A waiter is nudged for work that nobody else will do before the latch is set: a job that was given back to it, or a task
-/// that a scope's owner alone knows of.
+/// `Registry::give_back`: the waiter alone will do the work that it is nudged for.
+/// (`Worker::publish` for a patron is the same.)
 fn nudged_for_work(without: Without) {
     let fork = Fork::new(without);
     let job = Arc::new(Job::new(false));
@@ -643,12 +719,16 @@ fn nudged_for_work(without: Without) {
         let (fork, job) = (Arc::clone(&fork), Arc::clone(&job));
         thread::spawn(move || {
             job.store(true, Ordering::Release);
+            // Pairs with the fence in `park_on`: either we see it parked, or it sees the work.
+            if without != Without::FenceBeforeNudge {
+                fence(Ordering::SeqCst);
+            }
             fork.nudge();
         })
     };
-    let take = || job.compare_exchange(true, false, Ordering::AcqRel, Ordering::Relaxed).is_ok();
     while !fork.latch(Latch::probe) {
-        if job.load(Ordering::Acquire) && take() {
+        if job.load(Ordering::Acquire) {
+            job.store(false, Ordering::Relaxed);
             fork.finish(1);
             continue;
         }
@@ -664,9 +744,9 @@ fn latch_nudge_is_not_lost() {
 }
 
 #[test]
-fn twin_latch_no_look_after_the_announcement() {
-    assert_caught("twin_latch_no_look_after_the_announcement", DEADLOCK, 3, || {
-        nudged_for_work(Without::LookAfterAnnouncePark);
+fn twin_latch_nudge_without_fence() {
+    assert_caught("twin_latch_nudge_without_fence", DEADLOCK, 3, || {
+        nudged_for_work(Without::FenceBeforeNudge);
     });
 }
 
@@ -674,6 +754,40 @@ fn twin_latch_no_look_after_the_announcement() {
 fn twin_latch_nudge_without_token() {
     assert_caught("twin_latch_nudge_without_token", DEADLOCK, 3, || {
         nudged_for_work(Without::UnparkAfterNudge);
+    });
+}
+
+#[test]
+fn twin_latch_no_look_after_the_announcement() {
+    assert_caught("twin_latch_no_look_after_the_announcement", DEADLOCK, 3, || {
+        nudged_for_work(Without::LookAfterAnnouncePark);
+    });
+}
+
+/// `scope`'s `Core::push`, with a task that has no beacon: the queue's lock does what the fence
+/// does elsewhere.
+#[test]
+fn latch_nudge_after_a_lock_needs_no_fence() {
+    explore(3, || {
+        let fork = Fork::new(Without::Nothing);
+        let queue = Arc::new(Mutex::new(0));
+        let spawner = {
+            let (fork, queue) = (Arc::clone(&fork), Arc::clone(&queue));
+            thread::spawn(move || {
+                *queue.lock().unwrap() += 1;
+                fork.nudge();
+            })
+        };
+        while !fork.latch(Latch::probe) {
+            let task = std::mem::take(&mut *queue.lock().unwrap());
+            if task > 0 {
+                fork.finish(1);
+                continue;
+            }
+            fork.park(|| *queue.lock().unwrap() > 0);
+        }
+        join([spawner]);
+        assert_eq!(fork.take_result(), 1);
     });
 }
 
@@ -687,6 +801,7 @@ fn latch_nudge_races_with_set() {
             let (fork, job) = (Arc::clone(&fork), Arc::clone(&job));
             thread::spawn(move || {
                 job.store(true, Ordering::Release);
+                fence(Ordering::SeqCst);
                 fork.nudge();
                 // The thief's own join takes the job back, if the patron has not.
                 let _ = job.compare_exchange(true, false, Ordering::AcqRel, Ordering::Relaxed);
@@ -801,7 +916,8 @@ fn parker_two_wakers_and_two_waits() {
     });
 }
 
-/// A parker whose waker does not take the lock: the notification falls between the look and the wait (W10).
+/// A parker whose waker does not take the lock: the notification falls between the look and the wait
+/// (W10).
 #[test]
 fn twin_parker_without_the_lock() {
     assert_caught("twin_parker_without_the_lock", DEADLOCK, 3, || {

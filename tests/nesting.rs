@@ -183,29 +183,3 @@ fn many_threads_start_the_global_pool_at_the_same_time() {
         assert_eq!(join(|| fib(10), || 1), (55, 1));
     });
 }
-
-/// The waiting worker of `a` is not at its broadcasts; the job that it waits for is.
-#[test]
-fn a_worker_that_waits_for_another_pool_serves_broadcasts() {
-    let (a, b) = (Pool::new(1).unwrap(), Pool::new(1).unwrap());
-    watchdog(&a, || {
-        for _ in 0..scale(20) {
-            let (entered, calling) = (Meeting::of(2), Meeting::of(2));
-            thread::scope(|threads| {
-                // `b` is full, so `a`'s worker hands its call over to `b`'s and blocks.
-                threads.spawn(|| {
-                    b.install(|| {
-                        entered.attend();
-                        calling.attend();
-                        thread::sleep(std::time::Duration::from_millis(1));
-                    });
-                });
-                entered.attend();
-                a.broadcast(|_| {
-                    calling.attend();
-                    b.install(|| assert_eq!(a.broadcast(|_| 1), [1]));
-                });
-            });
-        }
-    });
-}

@@ -11,11 +11,16 @@ use std::time::Instant;
 /// with [`since`].
 #[inline]
 pub(crate) fn ticks() -> u64 {
-    #[cfg(any(loom, shuttle))]
+    // A model has no time. Under loom nothing takes long; under shuttle the seed of a schedule says
+    // what does, so that every way is explored, and the same one when a schedule is replayed.
+    #[cfg(loom)]
     {
-        // A model has no time: every question "did it take long?" is answered "no", so that each
-        // schedule is explored by steps alone.
         0
+    }
+    #[cfg(all(shuttle, not(loom)))]
+    {
+        use shuttle::rand::{RngCore, thread_rng};
+        thread_rng().next_u64() % 64
     }
     #[cfg(all(target_arch = "x86_64", not(any(loom, shuttle))))]
     {

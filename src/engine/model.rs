@@ -36,7 +36,7 @@ impl Sleep {
         self.0.try_enter()
     }
     pub fn leave(&self) -> bool {
-        self.0.leave()
+        self.0.leave().is_some_and(|searching| searching == 0)
     }
     pub fn resume(&self) {
         self.0.resume();
@@ -46,6 +46,9 @@ impl Sleep {
     }
     pub fn wake_for_certain(&self, index: usize) {
         self.0.wake_for_certain(index);
+    }
+    pub fn is_asleep(&self, index: usize) -> bool {
+        self.0.is_asleep(index)
     }
     pub fn start_search(&self) {
         self.0.start_search();

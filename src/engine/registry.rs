@@ -31,6 +31,8 @@ pub(crate) struct Registry {
     /// Jobs that a leapfrogging waiter took from its thief a moment too late. Nearly always empty.
     returned: Mutex<Vec<JobRef>>,
     num_returned: CachePadded<AtomicUsize>,
+    /// Calls from outside that wait in the injector.
+    callers: Mutex<Vec<Arc<Call>>>,
     stop: AtomicBool,
     ticks_per_us: u64,
     /// In ticks.
@@ -56,6 +58,7 @@ impl Registry {
             injector: Injector::new(),
             returned: Mutex::new(Vec::new()),
             num_returned: CachePadded::new(AtomicUsize::new(0)),
+            callers: Mutex::new(Vec::new()),
             stop: AtomicBool::new(false),
             ticks_per_us,
             worth_waking: WORTH_WAKING_US * ticks_per_us,
@@ -64,6 +67,9 @@ impl Registry {
         for worker in &registry.workers {
             worker.set_registry(&*registry);
         }
+        // Makes crossbeam-epoch initialise its global collector here and now: a fork(2) while one of
+        // our threads does that would leave it locked for ever in the child.
+        let _ = registry.workers[0].shared.forks.steal();
         registry
     }
 
@@ -140,32 +146,73 @@ impl Registry {
 
     /// Gives a permit back. If work was held back for lack of permits, wakes a worker for it.
     pub(crate) fn leave(&self) {
-        if self.sleep.leave() {
-            self.wake_if_needed();
+        if let Some(searching) = self.sleep.leave() {
+            self.hand_on(searching > 0);
         }
     }
 
+    /// Somebody found every permit taken, and one is free now.
     #[cold]
-    fn wake_if_needed(&self) {
+    fn hand_on(&self, is_searched: bool) {
         let someone_runs = self.sleep.word().active() > 0;
-        if someone_runs || self.has_public_work() {
+        if !is_searched && (someone_runs || self.has_public_work()) {
             self.sleep.notify();
         }
+        // All, because one alone may just have been served; the others take note again.
+        for call in &*lock(&self.callers) {
+            call.signal.poke();
+        }
     }
 
-    /// Hands `op` to the pool's threads and blocks until it has run.
+    /// Hands `op` to the pool's threads and blocks until it has run; or runs it here after all, if a
+    /// permit comes back while it is still queued. (The threads may all be blocked in other pools,
+    /// waiting for what we hold there.)
     #[cold]
     fn inject_and_wait<R: Send>(&self, op: impl FnOnce(&Worker) -> R + Send) -> R {
+        let mut op = Some(op);
         let mut result = None;
-        let slot = &mut result;
-        self.blocking(|| {
-            self.inject_and_block(|worker| *slot = Some(unwind::catch(|| op(worker))));
-        });
+        let mut run = |worker: &Worker| {
+            if let Some(op) = op.take() {
+                result = Some(unwind::catch(|| op(worker)));
+            }
+        };
+        let run: &mut (dyn FnMut(&Worker) + Send) = &mut run;
+        // SAFETY: only the lifetime changes. `run` is called by whoever claims the call, and we do
+        // not return before the claimant has set the signal, or without having claimed it
+        // ourselves. Nothing in between unwinds.
+        let run: *mut (dyn FnMut(&Worker) + Send + 'static) =
+            unsafe { std::mem::transmute::<*mut (dyn FnMut(&Worker) + Send), _>(run) };
+        let call =
+            Arc::new(Call { run, claimed: AtomicBool::new(false), signal: Signal::default() });
+        self.wait_for_call(&call);
         match result {
             Some(Ok(value)) => value,
             Some(Err(payload)) => std::panic::resume_unwind(payload),
-            None => unreachable!("an injected job has run when its signal is set"),
+            None => unreachable!("the call has run when the wait ends"),
         }
+    }
+
+    fn wait_for_call(&self, call: &Arc<Call>) {
+        lock(&self.callers).push(Arc::clone(call));
+        self.inject(JobRef { data: Arc::into_raw(Arc::clone(call)).cast(), run: Call::run });
+        loop {
+            // Either there is a permit, or whoever gives one back is told to look at `callers`.
+            if self.sleep.enter_or_defer() {
+                match self.claim_seat() {
+                    Some(worker) => {
+                        // SAFETY: the seat and the permit are ours until the guest is dropped.
+                        let guest = unsafe { Guest::new(worker) };
+                        call.run_once(guest.worker);
+                    }
+                    None => self.leave(),
+                }
+            }
+            // Only the wait itself lends our places in other pools: a call that runs here needs them.
+            if self.blocking(|| call.signal.wait()) {
+                break;
+            }
+        }
+        lock(&self.callers).retain(|other| !Arc::ptr_eq(other, call));
     }
 
     /// Blocks the calling thread in `f`; the permits that it holds in other pools (and this one) go
@@ -188,34 +235,6 @@ impl Registry {
             unsafe { (*registry).sleep.resume() };
         }
         result
-    }
-
-    fn inject_and_block(&self, f: impl FnOnce(&Worker) + Send) {
-        struct Injected<F> {
-            f: F,
-            signal: Arc<Signal>,
-        }
-        /// # Safety
-        /// `data` is the live `Option<Injected<F>>` of a caller that waits for the signal.
-        unsafe fn run<F: FnOnce(&Worker) + Send>(data: *const (), worker: &Worker) {
-            // SAFETY: by contract, and nobody else touches it until the signal.
-            let job = unsafe { (*data.cast_mut().cast::<Option<Injected<F>>>()).take() };
-            if let Some(Injected { f, signal }) = job {
-                f(worker);
-                // Our own handle keeps the signal alive; the job's memory may be gone now (L7).
-                signal.set();
-            }
-        }
-        fn runner<F: FnOnce(&Worker) + Send>(
-            _: &Option<Injected<F>>,
-        ) -> unsafe fn(*const (), &Worker) {
-            run::<F>
-        }
-        let signal = Arc::new(Signal::default());
-        let mut job = Some(Injected { f, signal: Arc::clone(&signal) });
-        let run = runner(&job);
-        self.inject(JobRef { data: (&raw mut job).cast_const().cast(), run });
-        signal.wait();
     }
 
     /// Queues a job from outside and sees to it that it is seen.
@@ -403,24 +422,81 @@ impl Drop for Guest<'_> {
     }
 }
 
+/// A call from outside that found the pool full.
+struct Call {
+    /// On the stack of the caller, who waits until it has run.
+    run: *mut (dyn FnMut(&Worker) + Send),
+    /// Set by whoever runs it: a worker that took it from the injector, or the caller itself.
+    claimed: AtomicBool,
+    signal: Signal,
+}
+
+// SAFETY: `run` is Send and used by the one thread that has claimed the call.
+unsafe impl Send for Call {}
+// SAFETY: as above.
+unsafe impl Sync for Call {}
+
+impl Call {
+    /// # Safety
+    /// `data` is an Arc of a call, given away with the job.
+    unsafe fn run(data: *const (), worker: &Worker) {
+        // SAFETY: by contract.
+        unsafe { Arc::from_raw(data.cast::<Call>()) }.run_once(worker);
+    }
+
+    fn run_once(&self, worker: &Worker) {
+        if !self.claimed.swap(true, Ordering::AcqRel) {
+            // SAFETY: claimed by us alone, and the caller keeps it alive until the signal. It
+            // catches what the user's closure throws.
+            unsafe { (*self.run)(worker) };
+            // The Arc that our caller holds keeps the signal alive (L7).
+            self.signal.set();
+        }
+    }
+}
+
 /// What a thread without a seat waits on.
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
-    set: Mutex<bool>,
+    state: Mutex<SignalState>,
     condvar: Condvar,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum SignalState {
+    #[default]
+    Unset,
+    /// Look around, and wait again.
+    Poked,
+    Set,
 }
 
 impl Signal {
     pub(crate) fn set(&self) {
-        *lock(&self.set) = true;
+        *lock(&self.state) = SignalState::Set;
         self.condvar.notify_one();
     }
 
-    pub(crate) fn wait(&self) {
-        let mut set = lock(&self.set);
-        while !*set {
-            set = self.condvar.wait(set).unwrap_or_else(|poisoned| poisoned.into_inner());
+    /// Makes the waiter look around, now or when it comes.
+    fn poke(&self) {
+        let mut state = lock(&self.state);
+        if *state == SignalState::Unset {
+            *state = SignalState::Poked;
+            self.condvar.notify_one();
         }
+    }
+
+    /// Waits until it is set: `true`; or poked: `false`.
+    pub(crate) fn wait(&self) -> bool {
+        let mut state = lock(&self.state);
+        while *state == SignalState::Unset {
+            state = self.condvar.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+        let is_set = *state == SignalState::Set;
+        if !is_set {
+            *state = SignalState::Unset;
+        }
+        is_set
     }
 }
 

@@ -37,6 +37,11 @@ impl Site {
     /// The estimate, in the unit that the caller keeps for this site; `None` without history.
     #[inline]
     pub(crate) fn estimate(self) -> Option<u64> {
+        if cfg!(shuttle) {
+            // The table outlives a schedule, which must depend on its seed alone: the history is
+            // drawn as well.
+            return super::clock::ticks().checked_sub(32);
+        }
         let word = self.entry.load(Ordering::Relaxed);
         (word >> VALUE_BITS == self.tag).then_some(word & ((1 << VALUE_BITS) - 1))
     }

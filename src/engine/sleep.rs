@@ -95,14 +95,6 @@ impl Sleep {
         Word(self.word.load(Ordering::Relaxed))
     }
 
-    /// Whether somebody could take work that is published now: a searcher is about, or a sleeper
-    /// may be woken.
-    #[inline]
-    pub(crate) fn has_taker(&self) -> bool {
-        let word = self.word();
-        word.searching() > 0 || (word.sleeping() > 0 && word.active() < self.width)
-    }
-
     /// Whether more threads run than the pool's width, so that a searcher should go to sleep.
     #[inline]
     pub(crate) fn is_over_width(&self) -> bool {
@@ -126,43 +118,37 @@ impl Sleep {
         }
     }
 
-    /// A guest, or a waiter that is about to park, gives its permit back. `true`: somebody had work
-    /// to hand out while no permit was free, and nobody searches now; the caller looks whether that
-    /// still holds, and notifies.
+    /// A guest asks for a permit, or takes note that it would have one.
+    pub(crate) fn enter_or_defer(&self) -> bool {
+        let mut word = self.word();
+        loop {
+            // One step, as in `notify`.
+            let is_free = word.active() < self.width;
+            let next = if is_free { word.0 + ACTIVE } else { word.0 | DEFERRED };
+            match self.swap_word(word, Word(next)) {
+                Ok(()) => return is_free,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// A guest, or a waiter that is about to park, gives its permit back. `Some`: somebody found
+    /// every permit taken before, and so many search now; the caller hands the permit on.
     #[inline]
-    pub(crate) fn leave(&self) -> bool {
+    pub(crate) fn leave(&self) -> Option<usize> {
         let mut word = self.word();
         // One step for the permit and the note: a producer that relies on the note must not lose
         // it between the two.
         while let Err(now) = self.swap_word(word, Word((word.0 - ACTIVE) & !DEFERRED)) {
             word = now;
         }
-        word.is_deferred() && word.searching() == 0
+        word.is_deferred().then(|| word.searching())
     }
 
     /// A waiter that parked takes its permit again, even above the width: it may hold a lock that
     /// a permit holder waits for, so it must not wait for a permit.
     pub(crate) fn resume(&self) {
         self.word.fetch_add(ACTIVE, Ordering::AcqRel);
-    }
-
-    /// Notes that private work could be shared as soon as a permit is free. `false`: one is, and
-    /// somebody sleeps who could take it.
-    pub(crate) fn defer(&self) -> bool {
-        let mut word = self.word();
-        loop {
-            if word.sleeping() == 0 || word.is_deferred() {
-                // All are awake and will ask by themselves; or the note is there.
-                return true;
-            }
-            if word.active() < self.width {
-                return false;
-            }
-            match self.swap_word(word, Word(word.0 | DEFERRED)) {
-                Ok(()) => return true,
-                Err(now) => word = now,
-            }
-        }
     }
 
     // ---- waking

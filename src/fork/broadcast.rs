@@ -40,7 +40,8 @@ impl BroadcastContext {
 /// Until every worker has come by: one that runs a long job comes when it is done. A worker that
 /// waits in `join` or `scope` runs the call meanwhile; this is the one exception to the rule that a
 /// wait runs nothing foreign, without which two such waits could block each other. So `f` must not
-/// take a lock that is held across a wait in this pool.
+/// take a lock that is held across a wait in this pool. A worker that waits inside of another pool
+/// comes when that wait is over.
 ///
 /// # Examples
 /// ```
@@ -149,7 +150,7 @@ fn run<F: Fn(BroadcastContext) -> R + Sync, R: Send>(registry: &Registry, f: F) 
                 }
                 worker.park_on(&done.latch, || false);
             },
-            None => registry.blocking(|| done.signal.wait()),
+            None => registry.blocking(|| while !done.signal.wait() {}),
         }
         if let Some(payload) = panic.take() {
             unwind::drop_quietly(pieces);

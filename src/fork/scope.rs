@@ -9,7 +9,6 @@ use crate::engine::clock;
 use crate::engine::job::JobRef;
 use crate::engine::latch::Latch;
 use crate::engine::registry::{FirstPanic, Registry};
-use crate::engine::site::Site;
 use crate::engine::sync::{AtomicUsize, Mutex, Ordering, lock, spin_loop};
 use crate::engine::unwind;
 use crate::engine::worker::Worker;
@@ -51,12 +50,8 @@ unsafe impl Sync for Core {}
 #[derive(Default)]
 struct Queue {
     tasks: VecDeque<JobRef>,
-    /// Beacons that are in some lane or being followed.
+    /// Beacons that are in some lane.
     beacons: usize,
-    /// The first spawn: its function and when. `None` before it.
-    first: Option<(usize, u64)>,
-    /// Whether the scope has turned out to be worth a wake.
-    shared: bool,
 }
 
 /// Runs `f` with a [`Scope`], and waits for every task that was spawned into it.
@@ -214,8 +209,9 @@ impl Core {
         let registry = self.registry();
         let mut queue = lock(&self.queue);
         queue.tasks.push_back(task);
-        let shares = queue.is_worth_sharing(task, registry.worth_waking);
-        let beacon = shares && queue.beacons == 0;
+        // Whatever it is worth: a spawn, unlike a fork, says that the task shall start, and what
+        // comes next in the scope may count on that.
+        let beacon = queue.beacons == 0;
         queue.beacons += usize::from(beacon);
         drop(queue);
         if beacon {
@@ -249,14 +245,12 @@ impl Core {
     unsafe fn follow(data: *const (), worker: &Worker) {
         // SAFETY: by contract.
         let core = unsafe { Arc::from_raw(data.cast::<Core>()) };
+        // It is taken down: while we run a task, only a new one calls others to those that are left.
+        lock(&core.queue).beacons -= 1;
         loop {
             let mut queue = lock(&core.queue);
-            let Some(task) = queue.tasks.pop_front() else {
-                queue.beacons -= 1;
-                return;
-            };
-            // Ours does not count: we are busy with the task from now on.
-            let more = !queue.tasks.is_empty() && queue.beacons == 1;
+            let Some(task) = queue.tasks.pop_front() else { return };
+            let more = !queue.tasks.is_empty() && queue.beacons == 0;
             queue.beacons += usize::from(more);
             drop(queue);
             if more {
@@ -274,13 +268,7 @@ impl Core {
         loop {
             let mut queue = lock(&self.queue);
             if let Some(task) = queue.tasks.pop_back() {
-                let more = !queue.tasks.is_empty() && queue.beacons == 0;
-                let beacon = more && queue.is_worth_sharing(task, registry.worth_waking);
-                queue.beacons += usize::from(beacon);
                 drop(queue);
-                if beacon {
-                    self.put_up_beacon();
-                }
                 worker.run_plain(task);
                 start = clock::ticks();
                 continue;
@@ -300,12 +288,7 @@ impl Core {
             worker.park_on(&self.latch, || !lock(&self.queue).tasks.is_empty());
             start = clock::ticks();
         }
-        let queue = lock(&self.queue);
-        if let Some((site, first)) = queue.first {
-            Site::of(site).record(clock::since(first));
-        }
-        let beacons = queue.beacons;
-        drop(queue);
+        let beacons = lock(&self.queue).beacons;
         if beacons > 0 {
             self.take_beacon_down(worker);
         }
@@ -320,24 +303,5 @@ impl Core {
         } else {
             worker.push_lane(job);
         }
-    }
-}
-
-impl Queue {
-    /// Whether other workers shall know of this scope: as with a fork, by what the site of the
-    /// first task has cost lately, and by the clock when it takes longer than that.
-    fn is_worth_sharing(&mut self, task: JobRef, worth: u64) -> bool {
-        if self.shared {
-            return true;
-        }
-        self.shared = match self.first {
-            None => {
-                let site = task.run as usize;
-                self.first = Some((site, clock::ticks()));
-                Site::of(site).estimate().is_none_or(|ticks| ticks >= worth)
-            }
-            Some((_, first)) => clock::since(first) > worth,
-        };
-        self.shared
     }
 }

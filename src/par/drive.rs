@@ -112,17 +112,10 @@ impl<S: Source, C: Consumer<S::Item>> Loop<S, C> {
         }
     }
 
-    /// Runs the loop with whoever wants to take part. Its far half is published at once.
+    /// Runs the loop with whoever wants to take part. Its far half is published at once, even if
+    /// nobody could take it now: somebody may be free before the first item is done.
     fn share(self, worker: &Worker) -> C::Out {
-        let registry = worker.registry();
-        if self.source.len() < 2 {
-            return self.run(worker);
-        }
-        // If nobody could take it now, a note asks whoever gives a permit back to come.
-        if registry.sleep.has_taker() || !registry.sleep.defer() {
-            return self.split(worker);
-        }
-        self.run(worker)
+        if self.source.len() < 2 { self.run(worker) } else { self.split(worker) }
     }
 
     /// Gives the far half away and goes on with the near one.

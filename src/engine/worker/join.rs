@@ -111,24 +111,26 @@ impl Worker {
         A: FnOnce() -> RA,
         B: FnOnce() -> RB,
     {
-        match self.attend(ForkJob::<B, RB>::site()) {
-            Join::Forked => self.join_forked(self.local.head.get(), false, a, b),
-            Join::Shared => self.join_forked(self.local.head.get(), true, a, b),
-            Join::Plain => join_plain(a, b),
-            Join::Probe => {
-                let start = clock::ticks();
-                let plain = self.enter_plain(false);
-                let results = join_plain(a, b);
-                let slot = plain.slot;
-                drop(plain);
-                self.adapt(slot, clock::since(start));
-                results
-            }
-            Join::Skip => {
-                let _plain = self.enter_plain(true);
-                join_plain(a, b)
-            }
+        let how = self.attend(ForkJob::<B, RB>::site());
+        // Each closure is moved on in two places only: without optimisation every one of them takes
+        // its size on the stack.
+        if matches!(how, Join::Forked | Join::Shared) {
+            let share = matches!(how, Join::Shared);
+            return self.join_forked(self.local.head.get(), share, a, b);
         }
+        let begin = matches!(how, Join::Probe).then(clock::ticks);
+        let plain = match how {
+            Join::Probe => Some(self.enter_plain(false)),
+            Join::Skip => Some(self.enter_plain(true)),
+            _ => None,
+        };
+        let results = join_plain(a, b);
+        let slot = plain.as_ref().map(|plain| plain.slot);
+        drop(plain);
+        if let (Some(begin), Some(slot)) = (begin, slot) {
+            self.adapt(slot, clock::since(begin));
+        }
+        results
     }
 
     /// Decides how a join goes that may not just fork. `site` stands for its second closure.
@@ -203,10 +205,10 @@ impl Worker {
                 Join::Forked
             }
             Plan::Share => {
+                // Published even if nobody could take it now: somebody may be free long before the
+                // first closure forks again.
                 self.raise_mark(slot.wrapping_add(1));
-                let sleep = &registry.sleep;
-                // If nobody could take it now, a note asks whoever gives a permit back to come.
-                if sleep.has_taker() || !sleep.defer() { Join::Shared } else { Join::Forked }
+                Join::Shared
             }
         }
     }
