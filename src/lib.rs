@@ -127,10 +127,40 @@ pub use builder::{Pinning, PoolBuilder};
 pub use error::BuildError;
 pub use fork::{BroadcastContext, Scope, broadcast, join, scope};
 pub use par::{
-    IntoSource, par_chunks, par_chunks_mut, par_for_each, par_map, par_map_reduce,
-    try_par_for_each, try_par_map,
+    par_chunks, par_chunks_mut, par_for_each, par_map, par_map_reduce, try_par_for_each,
+    try_par_map,
 };
 pub use pool::Pool;
+
+/// Parallel iterators: the traits, and the types that their methods return.
+pub mod iter {
+    pub use crate::par::adapters::*;
+    pub use crate::par::attempt::Try;
+    pub use crate::par::convert::*;
+    pub use crate::par::indexed::IndexedParallelIterator;
+    pub use crate::par::iter::ParallelIterator;
+    pub use crate::par::source::{Blocks, Grain, IndexedSource, Source};
+    pub use crate::par::sources::range::RangeIter;
+    pub use crate::par::sources::vec::IntoIter;
+    pub use either::Either;
+}
+
+/// Parallel iterators over slices.
+pub mod slice {
+    pub use crate::par::slice::{ParallelSlice, ParallelSliceMut};
+    pub use crate::par::sources::chunks::{Chunks, ChunksMut};
+    pub use crate::par::sources::slice::{Iter, IterMut};
+}
+
+/// All traits of the parallel iterators: `use windlass::prelude::*`.
+pub mod prelude {
+    pub use crate::iter::{
+        FromParallelIterator, IndexedParallelIterator, IntoParallelIterator,
+        IntoParallelRefIterator, IntoParallelRefMutIterator, ParallelDrainFull, ParallelDrainRange,
+        ParallelExtend, ParallelIterator,
+    };
+    pub use crate::slice::{ParallelSlice, ParallelSliceMut};
+}
 
 /// The README's examples are compiled and run with the other documentation tests.
 #[cfg(doctest)]

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
-use windlass::{IntoSource, Pool};
+use windlass::{Pool, iter::IntoParallelIterator};
 
 fn pools() -> &'static [Pool] {
     static POOLS: OnceLock<Vec<Pool>> = OnceLock::new();
@@ -97,7 +97,7 @@ proptest! {
 
 fn check_range<T: Copy + Debug + PartialEq + Send>(range: Range<T>)
 where
-    Range<T>: IntoSource<Item = T> + Iterator<Item = T>,
+    Range<T>: IntoParallelIterator<Item = T> + Iterator<Item = T>,
 {
     for pool in pools() {
         watchdog(pool, || {

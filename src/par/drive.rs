@@ -14,12 +14,13 @@
 //! a join. So there is no chunk size, no threshold argument, and a piece is split only if somebody
 //! asked.
 
-use super::consume::Consumer;
-use super::source::Source;
+use super::consumers::Consumer;
+use super::source::{Blocks, Grain, Source};
 use crate::engine::clock;
 use crate::engine::registry::Registry;
 use crate::engine::site::Site;
 use crate::engine::worker::{Alone, Worker};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A loop that takes less wakes nobody: until a sleeper is awake and at work, some 20 us have
 /// passed.
@@ -30,15 +31,23 @@ const BATCH_US: u64 = 4;
 const WORTH_SPLITTING_US: u64 = 2;
 /// The first batch of a loop that is known to be cheap. Small, because the history may be wrong.
 const FIRST_BATCH: usize = 2;
-/// The cost of an item is kept in ticks times this, so that cheap items have a cost at all.
+/// The cost of a unit is kept in ticks times this, so that cheap units have a cost at all.
 const SCALE: u64 = 64;
 
+/// What the parts of one loop share.
+struct Control {
+    site: Site,
+    grain: Grain,
+    /// The loop has panicked somewhere: its result is lost, so the rest need not run.
+    is_stopped: AtomicBool,
+}
+
 /// The part of a loop that is still to be done.
-struct Loop<S, C> {
+struct Loop<'a, S, C> {
     source: S,
     consumer: C,
-    site: Site,
-    /// What an item costs, in ticks times `SCALE`. 0 while nothing is known.
+    control: &'a Control,
+    /// What a unit costs, in ticks times `SCALE`. 0 while nothing is known.
     cost: u64,
 }
 
@@ -48,12 +57,29 @@ pub(crate) fn drive<S: Source, C: Consumer<S::Item>>(
     source: S,
     consumer: C,
 ) -> C::Out {
-    let site = Site::of(drive::<S, C> as fn(&Registry, S, C) -> C::Out as usize);
-    let estimate = site.estimate();
-    let mut whole = Loop { source, consumer, site, cost: estimate.unwrap_or(0) };
+    let control = Control {
+        site: Site::of(drive::<S, C> as fn(&Registry, S, C) -> C::Out as usize),
+        grain: source.grain(),
+        is_stopped: AtomicBool::new(false),
+    };
+    match control.grain.blocks {
+        Blocks::All => drive_at_once(registry, &control, source, consumer),
+        blocks => drive_in_blocks(registry, &control, blocks, source, consumer),
+    }
+}
+
+#[inline]
+fn drive_at_once<S: Source, C: Consumer<S::Item>>(
+    registry: &Registry,
+    control: &Control,
+    source: S,
+    consumer: C,
+) -> C::Out {
+    let estimate = control.site.estimate();
+    let mut whole = Loop { source, consumer, control, cost: estimate.unwrap_or(0) };
     let worth = registry.us(WORTH_SHARING_US);
     let is_short = estimate.is_some() && whole.ticks_left() < worth;
-    if is_short || whole.source.len() < 2 {
+    if is_short || !whole.may_split() {
         let alone = Alone::new(registry);
         if whole.run_alone(registry, worth) {
             return whole.consumer.finish();
@@ -63,7 +89,53 @@ pub(crate) fn drive<S: Source, C: Consumer<S::Item>>(
     registry.enter(move |worker| whole.share(worker))
 }
 
-impl<S: Source, C: Consumer<S::Item>> Loop<S, C> {
+/// Runs a loop block after block.
+#[cold]
+fn drive_in_blocks<S: Source, C: Consumer<S::Item>>(
+    registry: &Registry,
+    control: &Control,
+    blocks: Blocks,
+    mut source: S,
+    mut consumer: C,
+) -> C::Out {
+    let mut size = match blocks {
+        Blocks::Uniform(units) => units.get(),
+        _ => registry.width(),
+    };
+    let mut done: Option<C::Out> = None;
+    loop {
+        let is_last = source.len() <= size;
+        let at = size.min(source.len());
+        let (block, rest) = source.split_at(at);
+        let (eats_block, eats_rest) = consumer.split_at(at);
+        let out = drive_at_once(registry, control, block, eats_block);
+        let so_far = match done.take() {
+            Some(so_far) => C::merge(so_far, out),
+            None => out,
+        };
+        if is_last || eats_rest.is_full() {
+            // What the last consumer has eaten: nothing, but `merge` may want its place.
+            return C::merge(so_far, eats_rest.finish());
+        }
+        done = Some(so_far);
+        (source, consumer) = (rest, eats_rest);
+        if blocks == Blocks::Exponential {
+            size = size.saturating_mul(2);
+        }
+    }
+}
+
+/// Stops the other parts of a loop when one unwinds.
+struct Fuse<'a>(&'a Control);
+
+impl Drop for Fuse<'_> {
+    fn drop(&mut self) {
+        // Relaxed: tells the others to stop; the panic itself is handed on by the joins.
+        self.0.is_stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
     /// What the rest will take, as far as is known.
     #[inline]
     fn ticks_left(&self) -> u64 {
@@ -77,55 +149,77 @@ impl<S: Source, C: Consumer<S::Item>> Loop<S, C> {
 
     #[inline]
     fn is_done(&self) -> bool {
-        self.source.len() == 0 || self.consumer.is_full()
+        self.source.is_empty()
+            || self.consumer.is_full()
+            || self.control.is_stopped.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn may_split(&self) -> bool {
+        self.source.len() / 2 >= self.control.grain.min.max(1)
     }
 
     /// Runs the loop on this thread, unless it turns out to be worth sharing: then `false`.
     fn run_alone(&mut self, registry: &Registry, worth: u64) -> bool {
-        let len = self.source.len();
         let target = registry.us(BATCH_US);
         let start = clock::ticks();
         let (mut batch, mut before) = (FIRST_BATCH, start);
         if self.cost == 0 {
             batch = 1;
         }
+        let mut done = 0;
         loop {
             let n = batch.min(self.source.len());
-            self.feed(n);
+            if n > 0 {
+                self.feed(n);
+            }
+            done += n;
             let now = clock::ticks();
             if self.is_done() {
-                self.learn(now.saturating_sub(start), len - self.source.len(), registry);
+                self.learn(now.saturating_sub(start), done, registry);
                 return true;
             }
             let took = now.saturating_sub(before);
             before = now;
             let elapsed = now.saturating_sub(start);
             if elapsed > target {
-                self.cost = cost(elapsed, len - self.source.len());
-                if self.ticks_left() > worth {
+                self.cost = cost(elapsed, done);
+                if self.ticks_left() > worth && self.may_split() {
                     return false;
                 }
             }
-            // Eight times as many, but not far beyond the target.
-            let room = target / (took + 1);
-            batch = if room >= 8 { batch * 8 } else { (batch * room.max(1) as usize).max(1) };
+            batch = self.next_batch(batch, took, target);
         }
+    }
+
+    /// Eight times as many, but not far beyond the target.
+    #[inline]
+    fn next_batch(&self, batch: usize, took: u64, target: u64) -> usize {
+        let room = target / (took + 1);
+        let next = if room >= 8 {
+            batch.saturating_mul(8)
+        } else if took > 2 * target {
+            batch / 2
+        } else {
+            batch.saturating_mul(room.max(1) as usize)
+        };
+        next.clamp(1, self.control.grain.max.max(1))
     }
 
     /// Runs the loop with whoever wants to take part. Its far half is published at once, even if
     /// nobody could take it now: somebody may be free before the first item is done.
     fn share(self, worker: &Worker) -> C::Out {
-        if self.source.len() < 2 { self.run(worker) } else { self.split(worker) }
+        if self.may_split() { self.split(worker) } else { self.run(worker) }
     }
 
     /// Gives the far half away and goes on with the near one.
     fn split(self, worker: &Worker) -> C::Out {
-        let Loop { source, consumer, site, cost } = self;
+        let Loop { source, consumer, control, cost } = self;
         let mid = source.len().div_ceil(2);
         let (near_source, far_source) = source.split_at(mid);
         let (near_consumer, far_consumer) = consumer.split_at(mid);
-        let near = Loop { source: near_source, consumer: near_consumer, site, cost };
-        let far = Loop { source: far_source, consumer: far_consumer, site, cost };
+        let near = Loop { source: near_source, consumer: near_consumer, control, cost };
+        let far = Loop { source: far_source, consumer: far_consumer, control, cost };
         let (near, far) = worker.join_shared(
             || near.run(worker),
             || {
@@ -142,7 +236,6 @@ impl<S: Source, C: Consumer<S::Item>> Loop<S, C> {
     /// Runs the loop in batches, and splits it when somebody asks.
     fn run(mut self, worker: &Worker) -> C::Out {
         let registry = worker.registry();
-        let len = self.source.len();
         let target = registry.us(BATCH_US);
         let start = clock::ticks();
         let mut before = start;
@@ -150,15 +243,18 @@ impl<S: Source, C: Consumer<S::Item>> Loop<S, C> {
             0 => 1,
             cost => (target * SCALE / cost).clamp(1, FIRST_BATCH as u64) as usize,
         };
+        let fuse = Fuse(self.control);
+        let mut done = 0;
         loop {
             let n = batch.min(self.source.len());
-            if n > 0 {
+            if n > 0 && !self.is_done() {
                 self.feed(n);
+                done += n;
             }
             let now = clock::ticks();
-            let done = len - self.source.len();
             if self.is_done() {
                 self.learn(now.saturating_sub(start), done, registry);
+                std::mem::forget(fuse);
                 return self.consumer.finish();
             }
             let took = now.saturating_sub(before);
@@ -168,22 +264,17 @@ impl<S: Source, C: Consumer<S::Item>> Loop<S, C> {
                 if worker.num_private() > 0 {
                     // Forks further down are older, and so bigger.
                     worker.answer();
-                } else if self.source.len() > 1
-                    && self.ticks_left() > registry.us(WORTH_SPLITTING_US)
-                {
+                } else if self.may_split() && self.ticks_left() > registry.us(WORTH_SPLITTING_US) {
                     worker.answer();
+                    std::mem::forget(fuse);
                     return self.split(worker);
                 }
             }
-            let room = target / (took + 1);
-            batch = if room >= 8 { batch * 8 } else { (batch * room.max(1) as usize).max(1) };
-            if took > 2 * target {
-                batch = (batch / 2).max(1);
-            }
+            batch = self.next_batch(batch, took, target);
         }
     }
 
-    /// Keeps what the items have cost for the next loop from this site. What a very short loop
+    /// Keeps what the units have cost for the next loop from this site. What a very short loop
     /// measures is mostly the clock: an upper bound, which counts only if it is below what is
     /// known.
     fn learn(&self, elapsed: u64, done: usize, registry: &Registry) {
@@ -191,13 +282,14 @@ impl<S: Source, C: Consumer<S::Item>> Loop<S, C> {
             return;
         }
         let cost = cost(elapsed, done);
-        if elapsed > registry.us(1) || self.site.estimate().is_none_or(|known| cost < known) {
-            self.site.record(cost);
+        if elapsed > registry.us(1) || self.control.site.estimate().is_none_or(|known| cost < known)
+        {
+            self.control.site.record(cost);
         }
     }
 }
 
 /// At least 1, so that 0 can say "unknown".
-fn cost(elapsed: u64, items: usize) -> u64 {
-    (elapsed.saturating_mul(SCALE) / items.max(1) as u64).max(1)
+fn cost(elapsed: u64, units: usize) -> u64 {
+    (elapsed.saturating_mul(SCALE) / units.max(1) as u64).max(1)
 }

@@ -1,41 +1,42 @@
-//! Parallel loops: `par_map` and its kin, over the fork layer.
+//! Parallel loops: parallel iterators, and `par_map` and its kin, over the fork layer.
+//!
+//! A parallel iterator (`iter.rs`, `indexed.rs`) is a description. Its *source* (`source.rs`) is
+//! what splits in two and yields batches as ordinary iterators, so that a loop nobody shares runs
+//! at the speed of a plain one. A *consumer* (`consumers/`) eats the batches of one part and merges
+//! with its neighbour. The *driver* (`drive.rs`) decides who runs what, and when to split.
 
-mod consume;
+pub(crate) mod adapters;
+pub(crate) mod attempt;
+mod collections;
+mod consumers;
+pub(crate) mod convert;
 mod drive;
-mod source;
+pub(crate) mod indexed;
+pub(crate) mod iter;
+pub(crate) mod slice;
+pub(crate) mod source;
+pub(crate) mod sources;
 
-use crate::engine::registry::Registry;
+use crate::engine::worker::Alone;
 use crate::pool::{Pool, with_current_registry};
-use consume::{Consumer, FirstError, ForEach, Map, Reduce, TryMap};
+use consumers::Consumer;
+use convert::IntoParallelIterator;
 use drive::drive;
-pub use source::IntoSource;
-use source::{Chunks, ChunksMut, Source};
+use indexed::IndexedParallelIterator;
+use iter::ParallelIterator;
+use slice::{ParallelSlice, ParallelSliceMut};
+use source::Source;
 
-/// Runs a loop over anything that can be looped over.
-fn run<S: IntoSource, C: Consumer<S::Item>>(registry: &Registry, items: S, consumer: C) -> C::Out {
-    // SAFETY: the owner lives until the end of this function, when all parts of the source are
+/// Runs a loop over a parallel iterator, in the pool that the calling thread is in.
+fn run<I: ParallelIterator, C: Consumer<I::Item>>(mut iter: I, consumer: C) -> C::Out {
+    // SAFETY: `iter` stays here until the end of this function, when all parts of the source are
     // gone: eaten, or dropped by the unwinding of `drive`.
-    let (owner, source) = unsafe { items.into_parts() };
-    let out = drive(registry, source, consumer);
-    drop(owner);
-    out
+    let source = unsafe { iter.source() };
+    run_source(source, consumer)
 }
 
-fn map<S: Source, R: Send, F: Fn(S::Item) -> R + Sync>(
-    registry: &Registry,
-    source: S,
-    f: &F,
-) -> Vec<R> {
-    let len = source.len();
-    let mut out = Vec::with_capacity(len);
-    // SAFETY: the vector has room for `len` results, and does not move while they are written.
-    let consumer = unsafe { Map::new(f, out.as_mut_ptr()) };
-    let filled = drive(registry, source, consumer).release();
-    assert_eq!(filled, len, "a source yields as many items as it says");
-    // SAFETY: every result was written. Had a closure panicked, we would not be here, and `out`
-    // would be empty.
-    unsafe { out.set_len(len) };
-    out
+fn run_source<S: Source, C: Consumer<S::Item>>(source: S, consumer: C) -> C::Out {
+    with_current_registry(|registry| drive(registry, source, consumer))
 }
 
 impl Pool {
@@ -63,12 +64,13 @@ impl Pool {
     /// assert_eq!(pool.par_map(0..4, |n| n * n), [0, 1, 4, 9]);
     /// # Ok::<(), windlass::BuildError>(())
     /// ```
-    pub fn par_map<S: IntoSource, R: Send>(
+    pub fn par_map<I: IntoParallelIterator, R: Send>(
         &self,
-        items: S,
-        f: impl Fn(S::Item) -> R + Sync,
+        items: I,
+        f: impl Fn(I::Item) -> R + Sync,
     ) -> Vec<R> {
-        par_map_in(self.registry(), items, f)
+        let _here = Alone::new(self.registry());
+        par_map(items, f)
     }
 
     /// Calls `f` with each item.
@@ -87,8 +89,9 @@ impl Pool {
     /// assert_eq!(numbers, [10, 20, 30]);
     /// # Ok::<(), windlass::BuildError>(())
     /// ```
-    pub fn par_for_each<S: IntoSource>(&self, items: S, f: impl Fn(S::Item) + Sync) {
-        run(self.registry(), items, ForEach(&f));
+    pub fn par_for_each<I: IntoParallelIterator>(&self, items: I, f: impl Fn(I::Item) + Sync) {
+        let _here = Alone::new(self.registry());
+        par_for_each(items, f);
     }
 
     /// Applies `map` to each item and combines the results with `reduce`, in the order of the
@@ -112,15 +115,15 @@ impl Pool {
     /// assert_eq!(length, 8);
     /// # Ok::<(), windlass::BuildError>(())
     /// ```
-    pub fn par_map_reduce<S: IntoSource, R: Send>(
+    pub fn par_map_reduce<I: IntoParallelIterator, R: Send>(
         &self,
-        items: S,
-        map: impl Fn(S::Item) -> R + Sync,
+        items: I,
+        map: impl Fn(I::Item) -> R + Sync,
         identity: impl Fn() -> R + Sync,
         reduce: impl Fn(R, R) -> R + Sync,
     ) -> R {
-        let (so_far, _) = run(self.registry(), items, Reduce::new(&map, &identity, &reduce));
-        so_far.unwrap_or_else(identity)
+        let _here = Alone::new(self.registry());
+        par_map_reduce(items, map, identity, reduce)
     }
 
     /// As [`par_map`](Pool::par_map) with an `f` that may fail: all results, or the first error in
@@ -146,12 +149,13 @@ impl Pool {
     /// assert_eq!(bad, Err("x"));
     /// # Ok::<(), windlass::BuildError>(())
     /// ```
-    pub fn try_par_map<S: IntoSource, R: Send, E: Send>(
+    pub fn try_par_map<I: IntoParallelIterator, R: Send, E: Send>(
         &self,
-        items: S,
-        f: impl Fn(S::Item) -> Result<R, E> + Sync,
+        items: I,
+        f: impl Fn(I::Item) -> Result<R, E> + Sync,
     ) -> Result<Vec<R>, E> {
-        try_par_map_in(self.registry(), items, f)
+        let _here = Alone::new(self.registry());
+        try_par_map(items, f)
     }
 
     /// As [`par_for_each`](Pool::par_for_each) with an `f` that may fail.
@@ -171,13 +175,13 @@ impl Pool {
     /// assert_eq!(pool.try_par_for_each(0..9, |n| if n < 5 { Ok(()) } else { Err(n) }), Err(5));
     /// # Ok::<(), windlass::BuildError>(())
     /// ```
-    pub fn try_par_for_each<S: IntoSource, E: Send>(
+    pub fn try_par_for_each<I: IntoParallelIterator, E: Send>(
         &self,
-        items: S,
-        f: impl Fn(S::Item) -> Result<(), E> + Sync,
+        items: I,
+        f: impl Fn(I::Item) -> Result<(), E> + Sync,
     ) -> Result<(), E> {
-        // A vector of `()` takes no memory.
-        self.try_par_map(items, f).map(drop)
+        let _here = Alone::new(self.registry());
+        try_par_for_each(items, f)
     }
 
     /// Applies `f` to each chunk of `size` items, and returns the results in order. The last chunk
@@ -203,7 +207,8 @@ impl Pool {
         size: usize,
         f: impl Fn(&[T]) -> R + Sync,
     ) -> Vec<R> {
-        par_chunks_in(self.registry(), items, size, f)
+        let _here = Alone::new(self.registry());
+        par_chunks(items, size, f)
     }
 
     /// Calls `f` with the index of each chunk of `size` items and the chunk itself, to be changed.
@@ -229,67 +234,9 @@ impl Pool {
         size: usize,
         f: impl Fn(usize, &mut [T]) + Sync,
     ) {
-        par_chunks_mut_in(self.registry(), items, size, f);
+        let _here = Alone::new(self.registry());
+        par_chunks_mut(items, size, f);
     }
-}
-
-fn par_map_in<S: IntoSource, R: Send>(
-    registry: &Registry,
-    items: S,
-    f: impl Fn(S::Item) -> R + Sync,
-) -> Vec<R> {
-    // SAFETY: as in `run`.
-    let (owner, source) = unsafe { items.into_parts() };
-    let out = map(registry, source, &f);
-    drop(owner);
-    out
-}
-
-fn try_par_map_in<S: IntoSource, R: Send, E: Send>(
-    registry: &Registry,
-    items: S,
-    f: impl Fn(S::Item) -> Result<R, E> + Sync,
-) -> Result<Vec<R>, E> {
-    // SAFETY: as in `run`.
-    let (owner, source) = unsafe { items.into_parts() };
-    let mut out = Vec::with_capacity(source.len());
-    let first_error = FirstError::new();
-    // SAFETY: as in `map`.
-    let consumer = unsafe { TryMap::new(&f, out.as_mut_ptr(), &first_error) };
-    let filled = drive(registry, source, consumer);
-    drop(owner);
-    match first_error.into_error() {
-        // Drops the results that there are.
-        Some(error) => Err(error),
-        None => {
-            // SAFETY: as many as were written, from the start.
-            unsafe { out.set_len(filled.release()) };
-            Ok(out)
-        }
-    }
-}
-
-#[track_caller]
-fn par_chunks_in<T: Sync, R: Send>(
-    registry: &Registry,
-    items: &[T],
-    size: usize,
-    f: impl Fn(&[T]) -> R + Sync,
-) -> Vec<R> {
-    assert!(size > 0, "the size of a chunk must be at least 1");
-    map(registry, Chunks { slice: items, size }, &f)
-}
-
-#[track_caller]
-fn par_chunks_mut_in<T: Send>(
-    registry: &Registry,
-    items: &mut [T],
-    size: usize,
-    f: impl Fn(usize, &mut [T]) + Sync,
-) {
-    assert!(size > 0, "the size of a chunk must be at least 1");
-    let f = |(index, chunk): (usize, &mut [T])| f(index, chunk);
-    drive(registry, ChunksMut { slice: items, size, first: 0 }, ForEach(&f));
 }
 
 /// [`Pool::par_map`] in the pool that the calling thread is in, else in [`Pool::global`].
@@ -297,8 +244,11 @@ fn par_chunks_mut_in<T: Send>(
 /// ```
 /// assert_eq!(windlass::par_map(&["a", "bc"], |word| word.len()), [1, 2]);
 /// ```
-pub fn par_map<S: IntoSource, R: Send>(items: S, f: impl Fn(S::Item) -> R + Sync) -> Vec<R> {
-    with_current_registry(|registry| par_map_in(registry, items, f))
+pub fn par_map<I: IntoParallelIterator, R: Send>(
+    items: I,
+    f: impl Fn(I::Item) -> R + Sync,
+) -> Vec<R> {
+    items.into_par_iter().map(|item| f(item)).collect()
 }
 
 /// [`Pool::par_for_each`] in the pool that the calling thread is in, else in [`Pool::global`].
@@ -308,8 +258,8 @@ pub fn par_map<S: IntoSource, R: Send>(items: S, f: impl Fn(S::Item) -> R + Sync
 /// windlass::par_for_each(&mut numbers, |n| *n += 1);
 /// assert_eq!(numbers, [2, 3, 4]);
 /// ```
-pub fn par_for_each<S: IntoSource>(items: S, f: impl Fn(S::Item) + Sync) {
-    with_current_registry(|registry| run(registry, items, ForEach(&f)));
+pub fn par_for_each<I: IntoParallelIterator>(items: I, f: impl Fn(I::Item) + Sync) {
+    items.into_par_iter().for_each(|item| f(item));
 }
 
 /// [`Pool::par_map_reduce`] in the pool that the calling thread is in, else in [`Pool::global`].
@@ -317,16 +267,13 @@ pub fn par_for_each<S: IntoSource>(items: S, f: impl Fn(S::Item) + Sync) {
 /// ```
 /// assert_eq!(windlass::par_map_reduce(1..5, |n| n, || 0, |a, b| a + b), 10);
 /// ```
-pub fn par_map_reduce<S: IntoSource, R: Send>(
-    items: S,
-    map: impl Fn(S::Item) -> R + Sync,
+pub fn par_map_reduce<I: IntoParallelIterator, R: Send>(
+    items: I,
+    map: impl Fn(I::Item) -> R + Sync,
     identity: impl Fn() -> R + Sync,
     reduce: impl Fn(R, R) -> R + Sync,
 ) -> R {
-    let (so_far, _) = with_current_registry(|registry| {
-        run(registry, items, Reduce::new(&map, &identity, &reduce))
-    });
-    so_far.unwrap_or_else(identity)
+    items.into_par_iter().map(|item| map(item)).reduce(|| identity(), |a, b| reduce(a, b))
 }
 
 /// [`Pool::try_par_map`] in the pool that the calling thread is in, else in [`Pool::global`].
@@ -338,11 +285,11 @@ pub fn par_map_reduce<S: IntoSource, R: Send>(
 /// let halves = windlass::try_par_map(&[2, 4], |n| if n % 2 == 0 { Ok(n / 2) } else { Err(*n) });
 /// assert_eq!(halves, Ok(vec![1, 2]));
 /// ```
-pub fn try_par_map<S: IntoSource, R: Send, E: Send>(
-    items: S,
-    f: impl Fn(S::Item) -> Result<R, E> + Sync,
+pub fn try_par_map<I: IntoParallelIterator, R: Send, E: Send>(
+    items: I,
+    f: impl Fn(I::Item) -> Result<R, E> + Sync,
 ) -> Result<Vec<R>, E> {
-    with_current_registry(|registry| try_par_map_in(registry, items, f))
+    items.into_par_iter().map(|item| f(item)).collect()
 }
 
 /// [`Pool::try_par_for_each`] in the pool that the calling thread is in, else in [`Pool::global`].
@@ -353,11 +300,11 @@ pub fn try_par_map<S: IntoSource, R: Send, E: Send>(
 /// ```
 /// assert_eq!(windlass::try_par_for_each(0..9, |n| if n < 9 { Ok(()) } else { Err(n) }), Ok(()));
 /// ```
-pub fn try_par_for_each<S: IntoSource, E: Send>(
-    items: S,
-    f: impl Fn(S::Item) -> Result<(), E> + Sync,
+pub fn try_par_for_each<I: IntoParallelIterator, E: Send>(
+    items: I,
+    f: impl Fn(I::Item) -> Result<(), E> + Sync,
 ) -> Result<(), E> {
-    try_par_map(items, f).map(drop)
+    items.into_par_iter().try_for_each(|item| f(item))
 }
 
 /// [`Pool::par_chunks`] in the pool that the calling thread is in, else in [`Pool::global`].
@@ -371,7 +318,7 @@ pub fn par_chunks<T: Sync, R: Send>(
     size: usize,
     f: impl Fn(&[T]) -> R + Sync,
 ) -> Vec<R> {
-    with_current_registry(|registry| par_chunks_in(registry, items, size, f))
+    items.par_chunks(size).map(|chunk| f(chunk)).collect()
 }
 
 /// [`Pool::par_chunks_mut`] in the pool that the calling thread is in, else in [`Pool::global`].
@@ -383,5 +330,5 @@ pub fn par_chunks<T: Sync, R: Send>(
 /// ```
 #[track_caller]
 pub fn par_chunks_mut<T: Send>(items: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync) {
-    with_current_registry(|registry| par_chunks_mut_in(registry, items, size, f));
+    items.par_chunks_mut(size).enumerate().for_each(|(index, chunk)| f(index, chunk));
 }

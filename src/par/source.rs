@@ -1,294 +1,147 @@
-//! What a parallel loop runs over: sources that know their length, split in two, and are eaten from
-//! the front.
+//! What a parallel loop runs over: sources that split in two and are eaten from the front.
+//!
+//! A [`ParallelIterator`](super::ParallelIterator) is a description; its [`Source`] is what the
+//! driver works on. A source is measured in *units*. For most of them a unit is an item; where the
+//! number of items is not known before they are looked at, a unit is whatever can be counted: a
+//! byte of a string, an item of the input of a `filter`.
 
-use std::ops::Range;
+use std::num::NonZeroUsize;
+use std::ops::Deref;
 use std::ptr::NonNull;
 
-/// Something that the `par_*` functions can run over: `&[T]`, `&Vec<T>`, `&[T; N]`, the same with
-/// `&mut`, `Vec<T>` and `[T; N]` by value, and ranges of integers.
+/// The part of a loop's input that is still to be eaten: it splits in two, and yields its items
+/// from the front as ordinary iterators, a batch at a time.
 ///
-/// It cannot be implemented outside of this crate.
-pub trait IntoSource: private::Sealed {
-    /// What the closure gets.
-    type Item;
-    #[doc(hidden)]
-    type Source: Source<Item = Self::Item>;
-    /// What owns the memory that the source reads from.
-    #[doc(hidden)]
-    type Owner;
-    /// Splits into the owner and the source.
-    ///
-    /// # Safety
-    /// The owner outlives the source and all its parts.
-    #[doc(hidden)]
-    unsafe fn into_parts(self) -> (Self::Owner, Self::Source);
-}
-
-/// A source of known length.
-#[doc(hidden)]
-pub trait Source: Sized + Send {
+/// Implement this, and [`ParallelIterator`](super::ParallelIterator) on top, to make a data
+/// structure of your own a parallel iterator. Batches are long where items are cheap, so what
+/// `take_front` returns should be as fast as a hand-written loop over so many items.
+///
+/// # Safety
+/// If [`EXACT`](Source::EXACT) is `true`, results are written straight to where a unit's position
+/// says. So then, unless something unwinds:
+/// - `take_front(n)` yields at most `n` items and takes `n` off `len`; only if the source ends
+///   early for good, so that no later item of the whole input is wanted, it yields fewer than `n`;
+/// - `split_at(i)` returns a source of length `i` and one of length `len - i`.
+pub unsafe trait Source: Sized + Send {
     /// What it yields.
     type Item;
-    /// How many items are left.
+
+    /// Whether a unit is an item.
+    const EXACT: bool;
+
+    /// How many units are left; at least 1 if an item is left. May grow while items are eaten if
+    /// the source is not exact.
     fn len(&self) -> usize;
-    /// The first `index` items and the rest; `index` is at most `len`.
+
+    /// Whether nothing is left.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Splits into about the first `index` units and the rest; `index` is at most `len`.
     fn split_at(self, index: usize) -> (Self, Self);
-    /// Eats `n` items from the front; `n` is at most `len`.
+
+    /// Eats about `n` units from the front, at least one unless `n` is 0; `n` is in `0..=len`. Items
+    /// that the caller does not take are lost.
     fn take_front(&mut self, n: usize) -> impl Iterator<Item = Self::Item>;
-}
 
-mod private {
-    pub trait Sealed {}
-}
-
-// ---- shared and exclusive slices
-
-impl<'a, T: Sync> Source for &'a [T] {
-    type Item = &'a T;
-    #[inline]
-    fn len(&self) -> usize {
-        <[T]>::len(self)
-    }
-    #[inline]
-    fn split_at(self, index: usize) -> (Self, Self) {
-        <[T]>::split_at(self, index)
-    }
-    #[inline]
-    fn take_front(&mut self, n: usize) -> impl Iterator<Item = &'a T> {
-        let (front, rest) = <[T]>::split_at(self, n);
-        *self = rest;
-        front.iter()
+    /// What the user wants of the driver. Adapters hand on what their base says.
+    fn grain(&self) -> Grain {
+        Grain::default()
     }
 }
 
-impl<'a, T: Send> Source for &'a mut [T] {
-    type Item = &'a mut T;
-    #[inline]
-    fn len(&self) -> usize {
-        <[T]>::len(self)
-    }
-    #[inline]
-    fn split_at(self, index: usize) -> (Self, Self) {
-        self.split_at_mut(index)
-    }
-    #[inline]
-    fn take_front(&mut self, n: usize) -> impl Iterator<Item = &'a mut T> {
-        let (front, rest) = std::mem::take(self).split_at_mut(n);
-        *self = rest;
-        front.iter_mut()
+/// A [`Source`] with an item a unit, which can be eaten from the back too.
+pub trait IndexedSource: Source {
+    /// Eats `n` items from the back, the last one first; `n` is in `0..=len`.
+    fn take_back(&mut self, n: usize) -> impl Iterator<Item = Self::Item>;
+}
+
+/// How a loop may be cut into pieces, as the user wants it. By default: as the driver likes.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Grain {
+    /// A piece of fewer than twice as many units is not split.
+    pub min: usize,
+    /// At least every so many units the worker looks whether somebody wants work.
+    pub max: usize,
+    /// How far the loop may be ahead of its first unfinished unit.
+    pub blocks: Blocks,
+}
+
+/// Whether a loop runs all of its input at once, or block after block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Blocks {
+    /// All at once.
+    All,
+    /// Blocks of so many units.
+    Uniform(NonZeroUsize),
+    /// Blocks of 1, 2, 4, .. times the number of workers.
+    Exponential,
+}
+
+impl Default for Grain {
+    fn default() -> Self {
+        Grain { min: 1, max: usize::MAX, blocks: Blocks::All }
     }
 }
 
-macro_rules! by_reference {
-    ($([$($generics:tt)*] $from:ty => $slice:ty, $item:ty;)*) => {$(
-        impl<$($generics)*> private::Sealed for $from {}
-        impl<$($generics)*> IntoSource for $from {
-            type Item = $item;
-            type Source = $slice;
-            type Owner = ();
-            #[inline]
-            unsafe fn into_parts(self) -> ((), $slice) {
-                ((), self)
-            }
+impl Grain {
+    /// The same wish in units of which each is `size` of these.
+    #[must_use]
+    pub fn in_chunks_of(self, size: usize) -> Self {
+        let size = size.max(1);
+        let blocks = match self.blocks {
+            Blocks::Uniform(units) => Blocks::Uniform(
+                units.div_ceil(NonZeroUsize::new(size).unwrap_or(NonZeroUsize::MIN)),
+            ),
+            other => other,
+        };
+        Grain { min: self.min.div_ceil(size), max: (self.max / size).max(1), blocks }
+    }
+
+    /// Both wishes at once, as far as they can be met.
+    #[must_use]
+    pub fn and(self, other: Grain) -> Self {
+        Grain {
+            min: self.min.max(other.min),
+            max: self.max.min(other.max),
+            blocks: if self.blocks == Blocks::All { other.blocks } else { self.blocks },
         }
-    )*};
-}
-
-by_reference! {
-    ['a, T: Sync] &'a [T] => &'a [T], &'a T;
-    ['a, T: Sync] &'a Vec<T> => &'a [T], &'a T;
-    ['a, T: Sync, const N: usize] &'a [T; N] => &'a [T], &'a T;
-    ['a, T: Send] &'a mut [T] => &'a mut [T], &'a mut T;
-    ['a, T: Send] &'a mut Vec<T> => &'a mut [T], &'a mut T;
-    ['a, T: Send, const N: usize] &'a mut [T; N] => &'a mut [T], &'a mut T;
-}
-
-// ---- chunks
-
-/// A shared slice in pieces of `size` items; the last one may be shorter.
-pub(crate) struct Chunks<'a, T> {
-    pub(crate) slice: &'a [T],
-    pub(crate) size: usize,
-}
-
-impl<'a, T: Sync> Source for Chunks<'a, T> {
-    type Item = &'a [T];
-    fn len(&self) -> usize {
-        self.slice.len().div_ceil(self.size)
-    }
-    fn split_at(self, index: usize) -> (Self, Self) {
-        let at = index.saturating_mul(self.size).min(self.slice.len());
-        let (front, rest) = self.slice.split_at(at);
-        (Chunks { slice: front, ..self }, Chunks { slice: rest, ..self })
-    }
-    fn take_front(&mut self, n: usize) -> impl Iterator<Item = &'a [T]> {
-        let at = n.saturating_mul(self.size).min(self.slice.len());
-        let (front, rest) = self.slice.split_at(at);
-        self.slice = rest;
-        front.chunks(self.size)
     }
 }
 
-/// An exclusive slice in pieces, each with its index.
-pub(crate) struct ChunksMut<'a, T> {
-    pub(crate) slice: &'a mut [T],
-    pub(crate) size: usize,
-    pub(crate) first: usize,
-}
+/// A shared reference without a lifetime: to a closure, a counter or the like, from the parts of a
+/// source to the parallel iterator that owns it.
+pub(crate) struct Shared<T>(NonNull<T>);
 
-impl<'a, T: Send> Source for ChunksMut<'a, T> {
-    type Item = (usize, &'a mut [T]);
-    fn len(&self) -> usize {
-        self.slice.len().div_ceil(self.size)
-    }
-    fn split_at(self, index: usize) -> (Self, Self) {
-        let ChunksMut { slice, size, first } = self;
-        let at = index.saturating_mul(size).min(slice.len());
-        let (front, rest) = slice.split_at_mut(at);
-        (
-            ChunksMut { slice: front, size, first },
-            ChunksMut { slice: rest, size, first: first + index },
-        )
-    }
-    fn take_front(&mut self, n: usize) -> impl Iterator<Item = (usize, &'a mut [T])> {
-        let at = n.saturating_mul(self.size).min(self.slice.len());
-        let (front, rest) = std::mem::take(&mut self.slice).split_at_mut(at);
-        self.slice = rest;
-        let first = self.first;
-        self.first += n;
-        (first..).zip(front.chunks_mut(self.size))
+// SAFETY: a `&T` in all but the lifetime, which `new` vouches for.
+unsafe impl<T: Sync> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// # Safety
+    /// The value outlives the reference and all copies of it, and stays where it is.
+    pub(crate) unsafe fn new(value: &T) -> Self {
+        Shared(NonNull::from(value))
     }
 }
 
-// ---- owned vectors and arrays
-
-/// A run of items that are moved out of a buffer which somebody else frees. What is not eaten is
-/// dropped.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Owned<T> {
-    first: NonNull<T>,
-    len: usize,
-}
-
-// SAFETY: it owns its items, and nothing else refers to them.
-unsafe impl<T: Send> Send for Owned<T> {}
-
-impl<T> Owned<T> {
-    fn cut(&mut self, n: usize) -> Owned<T> {
-        assert!(n <= self.len);
-        let front = Owned { first: self.first, len: n };
-        // SAFETY: within the run, as just checked.
-        self.first = unsafe { self.first.add(n) };
-        self.len -= n;
-        front
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        *self
     }
 }
 
-impl<T> Drop for Owned<T> {
-    fn drop(&mut self) {
-        let rest = std::ptr::slice_from_raw_parts_mut(self.first.as_ptr(), self.len);
-        // SAFETY: these items are initialised and ours; the fields are not used again, also if an
-        // item's drop unwinds.
-        unsafe { rest.drop_in_place() };
+impl<T> Copy for Shared<T> {}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: live, by the contract of `new`.
+        unsafe { self.0.as_ref() }
     }
 }
-
-impl<T> Iterator for Owned<T> {
-    type Item = T;
-    #[inline]
-    fn next(&mut self) -> Option<T> {
-        self.len = self.len.checked_sub(1)?;
-        let item = self.first;
-        // SAFETY: `item` was the first of at least one.
-        self.first = unsafe { item.add(1) };
-        // SAFETY: initialised and ours; it is out of the run now, so it is read once.
-        Some(unsafe { item.read() })
-    }
-    #[inline]
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.len, Some(self.len))
-    }
-}
-
-impl<T: Send> Source for Owned<T> {
-    type Item = T;
-    #[inline]
-    fn len(&self) -> usize {
-        self.len
-    }
-    fn split_at(mut self, index: usize) -> (Self, Self) {
-        (self.cut(index), self)
-    }
-    #[inline]
-    fn take_front(&mut self, n: usize) -> impl Iterator<Item = T> {
-        self.cut(n)
-    }
-}
-
-impl<T: Send> private::Sealed for Vec<T> {}
-impl<T: Send> IntoSource for Vec<T> {
-    type Item = T;
-    type Source = Owned<T>;
-    type Owner = Vec<T>;
-    unsafe fn into_parts(mut self) -> (Vec<T>, Owned<T>) {
-        let len = self.len();
-        // SAFETY: fewer items than before; the source owns them from here on.
-        unsafe { self.set_len(0) };
-        // SAFETY: a Vec's pointer is never null.
-        let first = unsafe { NonNull::new_unchecked(self.as_mut_ptr()) };
-        (self, Owned { first, len })
-    }
-}
-
-impl<T: Send, const N: usize> private::Sealed for [T; N] {}
-impl<T: Send, const N: usize> IntoSource for [T; N] {
-    type Item = T;
-    type Source = Owned<T>;
-    // On the heap, because the owner is moved after the source was made.
-    type Owner = Vec<T>;
-    unsafe fn into_parts(self) -> (Vec<T>, Owned<T>) {
-        // SAFETY: by contract.
-        unsafe { IntoSource::into_parts(Vec::from(self)) }
-    }
-}
-
-// ---- integer ranges
-
-macro_rules! ranges {
-    ($($int:ty)*) => {$(
-        impl Source for Range<$int> {
-            type Item = $int;
-            #[inline]
-            fn len(&self) -> usize {
-                if self.start < self.end { self.end.abs_diff(self.start) as usize } else { 0 }
-            }
-            #[inline]
-            fn split_at(self, index: usize) -> (Self, Self) {
-                let mid = self.start.wrapping_add(index as $int);
-                (self.start..mid, mid..self.end)
-            }
-            #[inline]
-            fn take_front(&mut self, n: usize) -> impl Iterator<Item = $int> {
-                let mid = self.start.wrapping_add(n as $int);
-                let front = self.start..mid;
-                self.start = mid;
-                front
-            }
-        }
-        impl private::Sealed for Range<$int> {}
-        impl IntoSource for Range<$int> {
-            type Item = $int;
-            type Source = Range<$int>;
-            type Owner = ();
-            #[inline]
-            unsafe fn into_parts(self) -> ((), Self) {
-                ((), self)
-            }
-        }
-    )*};
-}
-
-ranges! { u8 u16 u32 usize i8 i16 i32 isize }
-#[cfg(target_pointer_width = "64")]
-ranges! { u64 i64 }
