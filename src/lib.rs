@@ -142,6 +142,7 @@ pub mod iter {
     pub use crate::par::source::{Blocks, Grain, IndexedSource, Source};
     pub use crate::par::sources::range::RangeIter;
     pub use crate::par::sources::vec::IntoIter;
+    pub use crate::par::stream::SeqIter;
     pub use either::Either;
 }
 

@@ -3,7 +3,7 @@
 use super::latch::Latch;
 use super::sync::{AtomicU32, Ordering};
 use super::unwind::{self, Payload};
-use super::worker::Worker;
+use super::worker::{Belonging, Worker};
 use std::cell::UnsafeCell;
 use std::mem::{ManuallyDrop, MaybeUninit};
 
@@ -29,11 +29,13 @@ pub(crate) struct ForkHeader {
     pub(crate) owner: u32,
     /// The worker that runs the job. Written by the thief, read by the owner to steal back from it.
     pub(crate) thief: AtomicU32,
+    /// What the fork belongs to.
+    pub(crate) context: *const (),
 }
 
 impl ForkHeader {
-    pub(crate) fn new(owner: u32) -> Self {
-        ForkHeader { latch: Latch::new(), owner, thief: AtomicU32::new(NOBODY) }
+    pub(crate) fn new(owner: u32, context: *const ()) -> Self {
+        ForkHeader { latch: Latch::new(), owner, thief: AtomicU32::new(NOBODY), context }
     }
 }
 
@@ -98,11 +100,14 @@ impl<F: FnOnce() -> R, R> ForkJob<F, R> {
         // Relaxed: a hint; the owner checks the latch after acting on it.
         // SAFETY: published, so the header was initialised, and live until the latch is set.
         unsafe { (*header).thief.store(worker.index(), Ordering::Relaxed) };
+        // SAFETY: as above; not written after publication.
+        let belonging = Belonging::enter(unsafe { (*header).context });
         let patron = worker.enter_stolen(header);
         // SAFETY: the deque handed the job to us alone.
         let func = unsafe { (*job).take() };
         let result = unwind::catch(func);
         worker.leave_stolen(patron);
+        drop(belonging);
         // SAFETY: as above; the owner reads only after the latch is set.
         unsafe { (*(*job).result.get()).write(result) };
         // SAFETY: the last touch of the job (L7). Nothing from `catch` on unwinds.

@@ -5,7 +5,7 @@ use super::job::JobRef;
 use super::sleep::Sleep;
 use super::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, fence, lock};
 use super::unwind::{self, Payload};
-use super::worker::{Seated, Worker};
+use super::worker::{Belonging, Seated, Worker, context};
 use crossbeam_deque::{Injector, Steal};
 use crossbeam_utils::CachePadded;
 use std::sync::Arc;
@@ -182,8 +182,12 @@ impl Registry {
         // ourselves. Nothing in between unwinds.
         let run: *mut (dyn FnMut(&Worker) + Send + 'static) =
             unsafe { std::mem::transmute::<*mut (dyn FnMut(&Worker) + Send), _>(run) };
-        let call =
-            Arc::new(Call { run, claimed: AtomicBool::new(false), signal: Signal::default() });
+        let call = Arc::new(Call {
+            run,
+            context: context(),
+            claimed: AtomicBool::new(false),
+            signal: Signal::default(),
+        });
         self.wait_for_call(&call);
         match result {
             Some(Ok(value)) => value,
@@ -426,12 +430,15 @@ impl Drop for Guest<'_> {
 struct Call {
     /// On the stack of the caller, who waits until it has run.
     run: *mut (dyn FnMut(&Worker) + Send),
+    /// What the caller's work belongs to.
+    context: *const (),
     /// Set by whoever runs it: a worker that took it from the injector, or the caller itself.
     claimed: AtomicBool,
     signal: Signal,
 }
 
-// SAFETY: `run` is Send and used by the one thread that has claimed the call.
+// SAFETY: `run` is Send and used by the one thread that has claimed the call; so is what `context`
+// points to, which lives as long as the caller waits.
 unsafe impl Send for Call {}
 // SAFETY: as above.
 unsafe impl Sync for Call {}
@@ -446,9 +453,11 @@ impl Call {
 
     fn run_once(&self, worker: &Worker) {
         if !self.claimed.swap(true, Ordering::AcqRel) {
+            let belonging = Belonging::enter(self.context);
             // SAFETY: claimed by us alone, and the caller keeps it alive until the signal. It
             // catches what the user's closure throws.
             unsafe { (*self.run)(worker) };
+            drop(belonging);
             // The Arc that our caller holds keeps the signal alive (L7).
             self.signal.set();
         }

@@ -40,7 +40,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::OnceLock;
 
-pub(crate) use context::{Alone, Seated};
+pub(crate) use context::{Alone, Belonging, Seated, context};
 
 /// How many forks can be nested before the deepest run inline. 64 KiB of address space a seat, of
 /// which only the touched pages are resident; a fork frame is larger than a slot, so

@@ -5,7 +5,7 @@ use crate::engine::latch::Latch;
 use crate::engine::registry::{FirstPanic, Registry, Signal};
 use crate::engine::sync::{AtomicUsize, Ordering};
 use crate::engine::unwind;
-use crate::engine::worker::Worker;
+use crate::engine::worker::{Belonging, Worker, context};
 use crate::pool::{Pool, with_current_registry};
 use std::sync::{Arc, OnceLock};
 
@@ -85,6 +85,8 @@ struct Piece<'a, F, R> {
     result: OnceLock<R>,
     panic: &'a FirstPanic,
     done: &'a Arc<Completion>,
+    /// What the call of `broadcast` belongs to.
+    belongs_to: *const (),
 }
 
 impl<F: Fn(BroadcastContext) -> R + Sync, R: Send> Piece<'_, F, R> {
@@ -94,7 +96,10 @@ impl<F: Fn(BroadcastContext) -> R + Sync, R: Send> Piece<'_, F, R> {
     unsafe fn run(data: *const (), worker: &Worker) {
         // SAFETY: by contract.
         let piece = unsafe { &*data.cast::<Self>() };
-        match unwind::catch(|| (piece.f)(piece.context)) {
+        let belonging = Belonging::enter(piece.belongs_to);
+        let result = unwind::catch(|| (piece.f)(piece.context));
+        drop(belonging);
+        match result {
             // Each piece is run once, so the cell is empty.
             Ok(value) => drop(piece.result.set(value)),
             Err(payload) => piece.panic.keep(payload),
@@ -134,6 +139,7 @@ fn run<F: Fn(BroadcastContext) -> R + Sync, R: Send>(registry: &Registry, f: F) 
                 result: OnceLock::new(),
                 panic: &panic,
                 done: &done,
+                belongs_to: context(),
             })
             .collect();
         // From the first push on nothing here unwinds: the pieces are on our stack.

@@ -11,7 +11,7 @@ use crate::engine::latch::Latch;
 use crate::engine::registry::{FirstPanic, Registry};
 use crate::engine::sync::{AtomicUsize, Mutex, Ordering, lock, spin_loop};
 use crate::engine::unwind;
-use crate::engine::worker::Worker;
+use crate::engine::worker::{Belonging, Worker, context};
 use crate::pool::{Pool, with_current_registry};
 use std::collections::VecDeque;
 use std::fmt;
@@ -38,10 +38,13 @@ struct Core {
     latch: Latch,
     queue: Mutex<Queue>,
     panic: FirstPanic,
+    /// What the scope belongs to, and with it all of its tasks.
+    context: *const (),
 }
 
 // SAFETY: the registry pointer is used only while a task is pending or the body runs, when the
 // owner's seat keeps the registry alive, and by beacons, which run on that registry's own workers.
+// What `context` points to is used by tasks, and outlives the call of `scope`.
 // The rest is Sync.
 unsafe impl Send for Core {}
 // SAFETY: as above.
@@ -118,6 +121,7 @@ fn run<'scope, R>(worker: &Worker, f: impl FnOnce(&Scope<'scope>) -> R) -> R {
         latch: Latch::new(),
         queue: Mutex::new(Queue::default()),
         panic: FirstPanic::default(),
+        context: context(),
     });
     let scope = Scope { core, marker: PhantomData };
     // Caught, because tasks that borrow from the frames above may still run (L8).
@@ -177,9 +181,11 @@ impl<F> Task<F> {
         // `finish`.
         let scope = unsafe { &*task.scope.cast::<Scope<'scope>>() };
         let Task { f, .. } = *task;
+        let belonging = Belonging::enter(scope.core.context);
         if let Err(payload) = unwind::catch(|| f(scope)) {
             scope.core.panic.keep(payload);
         }
+        drop(belonging);
         let core: *const Core = &raw const *scope.core;
         // SAFETY: whoever runs tasks holds an Arc of the core: the owner, or a beacon. The scope
         // itself may be gone after this (L7).

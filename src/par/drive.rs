@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A loop that takes less wakes nobody: until a sleeper is awake and at work, some 20 us have
 /// passed.
-const WORTH_SHARING_US: u64 = 20;
+pub(super) const WORTH_SHARING_US: u64 = 20;
 /// How long a batch of a shared loop takes: the time a thief waits for an answer.
 const BATCH_US: u64 = 4;
 /// Less than this is not given away: a theft costs about as much.

@@ -4,8 +4,10 @@ use super::adapters::*;
 use super::attempt::Try;
 use super::consumers::*;
 use super::convert::{FromParallelIterator, IntoParallelIterator, ParallelExtend};
+use super::on_heap::OnHeap;
 use super::run;
 use super::source::Source;
+use super::stream::{MAX_WINDOW, SeqIter, for_each_ordered};
 use either::Either;
 use std::cmp::Ordering;
 use std::marker::PhantomData;
@@ -429,6 +431,61 @@ pub trait ParallelIterator: Sized + Send {
         P: Fn(&Self::Item) -> bool + Sync + Send,
     {
         SkipAnyWhile::new(self, predicate)
+    }
+
+    // ---- in order, one after the other
+
+    /// Becomes an ordinary iterator over the items in order, which are made in parallel: a window
+    /// of them at a time, when the one before is used up. At most 65,536 units of input are worked
+    /// on at once, so an endless iterator will do.
+    ///
+    /// Nothing runs between two calls of `next`, so the iterator may borrow, be kept, or be leaked.
+    /// To work on later items *while* earlier ones are consumed, use
+    /// [`for_each_ordered`](Self::for_each_ordered).
+    ///
+    /// ```
+    /// use windlass::prelude::*;
+    /// let mut sevens = windlass::iter::repeat(7).map(|n| n + 1).into_seq_iter();
+    /// assert_eq!(sevens.next(), Some(8));
+    /// ```
+    fn into_seq_iter(self) -> SeqIter<Self> {
+        SeqIter::new(self, MAX_WINDOW)
+    }
+
+    /// [`into_seq_iter`](Self::into_seq_iter) with windows of at most `units` units of input, at
+    /// least 1.
+    ///
+    /// ```
+    /// use windlass::prelude::*;
+    /// let lines: Vec<String> = (0..5)
+    ///     .into_par_iter()
+    ///     .map(|n| format!("line {n}"))
+    ///     .into_seq_iter_by(2)
+    ///     .skip(3)
+    ///     .collect();
+    /// assert_eq!(lines, ["line 3", "line 4"]);
+    /// ```
+    fn into_seq_iter_by(self, units: usize) -> SeqIter<Self> {
+        SeqIter::new(self, units)
+    }
+
+    /// Calls `f` with each item in order, one at a time, while other workers make later ones.
+    ///
+    /// `f` runs on whichever worker has the next items. Nobody waits: a worker that is too far
+    /// ahead of `f`, four chunks of about 50 us for each worker, turns to something else until
+    /// it is called back. So the memory is bounded by that, whatever the length of the input.
+    ///
+    /// ```
+    /// use windlass::prelude::*;
+    /// let mut text = String::new();
+    /// (0..5).into_par_iter().map(|n| n * n).for_each_ordered(|n| text.push_str(&n.to_string()));
+    /// assert_eq!(text, "014916");
+    /// ```
+    fn for_each_ordered<F>(self, f: F)
+    where
+        F: FnMut(Self::Item) + Send,
+    {
+        for_each_ordered(OnHeap::new(self), f);
     }
 
     // ---- consumers

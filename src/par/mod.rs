@@ -13,9 +13,11 @@ pub(crate) mod convert;
 mod drive;
 pub(crate) mod indexed;
 pub(crate) mod iter;
+mod on_heap;
 pub(crate) mod slice;
 pub(crate) mod source;
 pub(crate) mod sources;
+pub(crate) mod stream;
 
 use crate::engine::worker::Alone;
 use crate::pool::{Pool, with_current_registry};

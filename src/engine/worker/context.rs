@@ -12,6 +12,7 @@ mod tls {
         pub(super) static CURRENT: Cell<*const Worker> = const { Cell::new(ptr::null()) };
         pub(super) static FRAMES: Cell<*const Frame> = const { Cell::new(ptr::null()) };
         pub(super) static AMBIENT: Cell<*const Registry> = const { Cell::new(ptr::null()) };
+        pub(super) static CONTEXT: Cell<*const ()> = const { Cell::new(ptr::null()) };
     }
 }
 #[cfg(shuttle)]
@@ -21,6 +22,7 @@ mod tls {
         pub(super) static CURRENT: Cell<*const Worker> = Cell::new(ptr::null());
         pub(super) static FRAMES: Cell<*const Frame> = Cell::new(ptr::null());
         pub(super) static AMBIENT: Cell<*const Registry> = Cell::new(ptr::null());
+        pub(super) static CONTEXT: Cell<*const ()> = Cell::new(ptr::null());
     }
 }
 
@@ -90,6 +92,43 @@ impl Drop for Alone {
     fn drop(&mut self) {
         tls::CURRENT.with(|current| current.set(self.worker));
         tls::AMBIENT.with(|ambient| ambient.set(self.ambient));
+    }
+}
+
+/// What the work on the calling thread belongs to: a pointer that whoever is above the engine can
+/// make sense of, null outside of everything. It travels with stolen forks, the tasks of a scope
+/// and broadcasts (L4), and is live as long as any of them.
+#[inline]
+pub(crate) fn context() -> *const () {
+    tls::CONTEXT.with(Cell::get)
+}
+
+/// Makes the work on the calling thread belong to something else, as long as the guard lives.
+pub(crate) struct Belonging {
+    before: *const (),
+}
+
+impl Belonging {
+    /// `None` if it belongs there already.
+    #[inline]
+    pub(crate) fn enter(context: *const ()) -> Option<Self> {
+        let before = self::context();
+        if before == context { None } else { Some(Self::enter_other(context, before)) }
+    }
+
+    #[cold]
+    fn enter_other(context: *const (), before: *const ()) -> Self {
+        // A fork learns where it belongs when it is published. So that this is where it was made,
+        // all that is private is published now. The rest of the time private forks pay nothing.
+        Worker::for_each_seat(Worker::publish_all);
+        tls::CONTEXT.with(|cell| cell.set(context));
+        Belonging { before }
+    }
+}
+
+impl Drop for Belonging {
+    fn drop(&mut self) {
+        tls::CONTEXT.with(|cell| cell.set(self.before));
     }
 }
 

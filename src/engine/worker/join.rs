@@ -296,13 +296,14 @@ impl Worker {
         if count == 0 {
             return;
         }
+        let context = super::context();
         for _ in 0..count {
             let slot = self.local.published.get();
             // SAFETY: a private fork: written, and its job lives until its join, which is further
             // up this thread's stack or is held by its `JoinGuard` when that unwinds.
             let job = unsafe { (*slot).assume_init() };
             // SAFETY: every slot is a ForkJob; nobody else sees the header before the push.
-            unsafe { header_of(job.data).cast_mut().write(ForkHeader::new(self.index)) };
+            unsafe { header_of(job.data).cast_mut().write(ForkHeader::new(self.index, context)) };
             self.local.forks.push(job);
             // SAFETY: at most `head`.
             self.local.published.set(unsafe { slot.add(1) });

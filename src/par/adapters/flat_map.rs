@@ -2,11 +2,10 @@
 
 use crate::par::convert::IntoParallelIterator;
 use crate::par::iter::ParallelIterator;
+use crate::par::on_heap::OnHeap;
 use crate::par::source::{Grain, Shared, Source};
-use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 /// What [`flat_map`](ParallelIterator::flat_map) returns.
 #[must_use = "parallel iterators are lazy and do nothing unless consumed"]
@@ -88,49 +87,18 @@ where
     }
 }
 
-/// An inner iterator on the heap, so that its parts may go anywhere. Only `source` refers to it,
-/// and is dropped before it.
-struct Inner<U: ParallelIterator> {
-    source: U::Source,
-    owner: Arc<Owner<U>>,
-}
-
-struct Owner<U>(UnsafeCell<U>);
-
-// SAFETY: the iterator is touched by the thread that makes it and its source, and then by the one
-// that drops it.
-unsafe impl<U: Send> Send for Owner<U> {}
-// SAFETY: as above; a shared `Owner` gives no access to the iterator.
-unsafe impl<U: Send> Sync for Owner<U> {}
-
-impl<U: ParallelIterator> Inner<U> {
-    fn new(iter: U) -> Self {
-        let owner = Arc::new(Owner(UnsafeCell::new(iter)));
-        // SAFETY: nobody else has it yet. It stays in its place on the heap until the last part of
-        // the source, each of which comes with an Arc, is gone.
-        let source = unsafe { (*owner.0.get()).source() };
-        Inner { source, owner }
-    }
-
-    fn split_at(self, index: usize) -> (Self, Self) {
-        let (left, right) = self.source.split_at(index);
-        let owner = Arc::clone(&self.owner);
-        (Inner { source: left, owner }, Inner { source: right, owner: self.owner })
-    }
-}
-
 /// Units are what is left of the inner iterator in hand, and then the outer items.
 #[doc(hidden)]
 #[expect(missing_debug_implementations, reason = "nobody sees it")]
 pub struct FlatMapSource<S, F, U: ParallelIterator> {
-    inner: Option<Inner<U>>,
+    inner: Option<OnHeap<U>>,
     base: S,
     f: Shared<F>,
 }
 
 impl<S, F, U: ParallelIterator> FlatMapSource<S, F, U> {
     fn inner_len(&self) -> usize {
-        self.inner.as_ref().map_or(0, |inner| inner.source.len())
+        self.inner.as_ref().map_or(0, |inner| inner.len())
     }
 }
 
@@ -207,9 +175,9 @@ where
     fn next(&mut self) -> Option<PI::Item> {
         loop {
             if let Some(inner) = &mut self.source.inner {
-                if !inner.source.is_empty() {
+                if !inner.is_empty() {
                     self.left = self.left.checked_sub(1)?;
-                    let item = inner.source.take_front(1).next();
+                    let item = inner.take_front(1).next();
                     if item.is_some() {
                         return item;
                     }
@@ -217,7 +185,7 @@ where
                 }
                 self.source.inner = None;
             }
-            self.source.inner = Some(Inner::new(self.next_iter()?));
+            self.source.inner = Some(OnHeap::new(self.next_iter()?));
         }
     }
 
@@ -226,10 +194,10 @@ where
         let mut so_far = init;
         loop {
             if let Some(inner) = &mut self.source.inner {
-                let n = inner.source.len().min(self.left);
-                so_far = inner.source.take_front(n).fold(so_far, &mut g);
+                let n = inner.len().min(self.left);
+                so_far = inner.take_front(n).fold(so_far, &mut g);
                 self.left -= n;
-                if !inner.source.is_empty() {
+                if !inner.is_empty() {
                     if self.left == 0 {
                         return so_far;
                     }
@@ -246,7 +214,7 @@ where
                 so_far = source.take_front(n).fold(so_far, &mut g);
                 self.left = self.left.saturating_sub(n);
             } else {
-                self.source.inner = Some(Inner::new(iter));
+                self.source.inner = Some(OnHeap::new(iter));
             }
         }
     }
