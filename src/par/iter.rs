@@ -433,6 +433,26 @@ pub trait ParallelIterator: Sized + Send {
         SkipAnyWhile::new(self, predicate)
     }
 
+    /// Reports to `sink` how far the loop has come: some twenty times a second at most, and at the
+    /// end. There is no helper thread: the workers count what they have done, each on its own, and
+    /// one that finds a report due makes it.
+    ///
+    /// What counts are the items that pass here, so the place for it is before a `filter`.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use windlass::prelude::*;
+    /// let percent = AtomicU64::new(0);
+    /// let sink = |done: u64, total: Option<u64>| {
+    ///     percent.store(100 * done / total.unwrap_or(done).max(1), Ordering::Relaxed);
+    /// };
+    /// let sum: u64 = (0..1000_u64).into_par_iter().progress(&sink).sum();
+    /// assert_eq!((sum, percent.into_inner()), (499_500, 100));
+    /// ```
+    fn progress<P: ProgressSink + ?Sized>(self, sink: &P) -> Progress<'_, Self, P> {
+        Progress::new(self, sink)
+    }
+
     // ---- in order, one after the other
 
     /// Becomes an ordinary iterator over the items in order, which are made in parallel: a window

@@ -8,6 +8,7 @@ mod fold;
 mod grain;
 mod interleave;
 mod pointwise;
+mod progress;
 mod rev;
 mod scan;
 mod state;
@@ -24,6 +25,7 @@ pub use interleave::{Interleave, Intersperse};
 pub use pointwise::{
     Cloned, Copied, Filter, FilterMap, FlatMapIter, FlattenIter, Inspect, Map, Update,
 };
+pub use progress::{Progress, ProgressSink};
 pub use rev::{Rev, Skip, Take};
 pub use scan::Scan;
 pub(crate) use state::{ByCall, ByClone, Make};
