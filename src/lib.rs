@@ -116,6 +116,7 @@ mod builder;
 mod engine;
 mod error;
 mod fork;
+mod job;
 mod par;
 mod pool;
 
@@ -126,6 +127,7 @@ pub use engine::model;
 pub use builder::{Pinning, PoolBuilder};
 pub use error::BuildError;
 pub use fork::{BroadcastContext, Scope, broadcast, join, scope};
+pub use job::{CancelCallback, CancelCause, CancelGuard, CancelToken, Cancelled, checkpoint};
 pub use par::{
     par_chunks, par_chunks_mut, par_for_each, par_map, par_map_reduce, try_par_for_each,
     try_par_map,
@@ -136,6 +138,7 @@ pub use pool::Pool;
 pub mod iter {
     pub use crate::par::adapters::*;
     pub use crate::par::attempt::Try;
+    pub use crate::par::cancel::Cancellable;
     pub use crate::par::convert::*;
     pub use crate::par::indexed::IndexedParallelIterator;
     pub use crate::par::iter::ParallelIterator;

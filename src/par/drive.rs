@@ -20,6 +20,7 @@ use crate::engine::clock;
 use crate::engine::registry::Registry;
 use crate::engine::site::Site;
 use crate::engine::worker::{Alone, Worker};
+use crate::job::Context;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A loop that takes less wakes nobody: until a sleeper is awake and at work, some 20 us have
@@ -35,18 +36,41 @@ const FIRST_BATCH: usize = 2;
 const SCALE: u64 = 64;
 
 /// What the parts of one loop share.
-struct Control {
+struct Control<'a> {
     site: Site,
     grain: Grain,
-    /// The loop has panicked somewhere: its result is lost, so the rest need not run.
+    /// What the caller's work runs under.
+    context: Option<&'a Context<'a>>,
+    /// The loop has panicked or was cancelled: its result is lost, so the rest need not run.
     is_stopped: AtomicBool,
+    is_cancelled: AtomicBool,
+}
+
+impl Control<'_> {
+    /// Whether the rest of the loop need not run.
+    #[inline]
+    fn is_stopped(&self) -> bool {
+        // Relaxed: whoever set it unwinds, or is seen to have by the caller, after all joins.
+        self.is_stopped.load(Ordering::Relaxed)
+            || self.context.is_some_and(|context| self.look(context))
+    }
+
+    #[inline(never)]
+    fn look(&self, context: &Context<'_>) -> bool {
+        let is_cancelled = context.is_cancelled();
+        if is_cancelled {
+            self.is_cancelled.store(true, Ordering::Relaxed);
+            self.is_stopped.store(true, Ordering::Relaxed);
+        }
+        is_cancelled
+    }
 }
 
 /// The part of a loop that is still to be done.
 struct Loop<'a, S, C> {
     source: S,
     consumer: C,
-    control: &'a Control,
+    control: &'a Control<'a>,
     /// What a unit costs, in ticks times `SCALE`. 0 while nothing is known.
     cost: u64,
 }
@@ -60,18 +84,28 @@ pub(crate) fn drive<S: Source, C: Consumer<S::Item>>(
     let control = Control {
         site: Site::of(drive::<S, C> as fn(&Registry, S, C) -> C::Out as usize),
         grain: source.grain(),
+        // SAFETY: used by the parts of the loop, which we wait for.
+        context: unsafe { Context::current() },
         is_stopped: AtomicBool::new(false),
+        is_cancelled: AtomicBool::new(false),
     };
-    match control.grain.blocks {
+    let out = match control.grain.blocks {
         Blocks::All => drive_at_once(registry, &control, source, consumer),
         blocks => drive_in_blocks(registry, &control, blocks, source, consumer),
+    };
+    if let Some(context) = control.context
+        && control.is_cancelled.load(Ordering::Relaxed)
+    {
+        drop(out);
+        context.unwind();
     }
+    out
 }
 
 #[inline]
 fn drive_at_once<S: Source, C: Consumer<S::Item>>(
     registry: &Registry,
-    control: &Control,
+    control: &Control<'_>,
     source: S,
     consumer: C,
 ) -> C::Out {
@@ -93,7 +127,7 @@ fn drive_at_once<S: Source, C: Consumer<S::Item>>(
 #[cold]
 fn drive_in_blocks<S: Source, C: Consumer<S::Item>>(
     registry: &Registry,
-    control: &Control,
+    control: &Control<'_>,
     blocks: Blocks,
     mut source: S,
     mut consumer: C,
@@ -113,7 +147,7 @@ fn drive_in_blocks<S: Source, C: Consumer<S::Item>>(
             Some(so_far) => C::merge(so_far, out),
             None => out,
         };
-        if is_last || eats_rest.is_full() {
+        if is_last || eats_rest.is_full() || control.is_stopped() {
             // What the last consumer has eaten: nothing, but `merge` may want its place.
             return C::merge(so_far, eats_rest.finish());
         }
@@ -126,7 +160,7 @@ fn drive_in_blocks<S: Source, C: Consumer<S::Item>>(
 }
 
 /// Stops the other parts of a loop when one unwinds.
-struct Fuse<'a>(&'a Control);
+struct Fuse<'a>(&'a Control<'a>);
 
 impl Drop for Fuse<'_> {
     fn drop(&mut self) {
@@ -149,9 +183,7 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
 
     #[inline]
     fn is_done(&self) -> bool {
-        self.source.is_empty()
-            || self.consumer.is_full()
-            || self.control.is_stopped.load(Ordering::Relaxed)
+        self.source.is_empty() || self.consumer.is_full() || self.control.is_stopped()
     }
 
     #[inline]
@@ -170,10 +202,10 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
         let mut done = 0;
         loop {
             let n = batch.min(self.source.len());
-            if n > 0 {
+            if n > 0 && !self.is_done() {
                 self.feed(n);
+                done += n;
             }
-            done += n;
             let now = clock::ticks();
             if self.is_done() {
                 self.learn(now.saturating_sub(start), done, registry);

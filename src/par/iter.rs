@@ -2,16 +2,19 @@
 
 use super::adapters::*;
 use super::attempt::Try;
+use super::cancel::Cancellable;
 use super::consumers::*;
 use super::convert::{FromParallelIterator, IntoParallelIterator, ParallelExtend};
 use super::on_heap::OnHeap;
 use super::run;
 use super::source::Source;
 use super::stream::{MAX_WINDOW, SeqIter, for_each_ordered};
+use crate::job::CancelToken;
 use either::Either;
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::{Duration, Instant};
 
 /// An iterator whose items may be worked on by several threads at once.
 ///
@@ -431,6 +434,49 @@ pub trait ParallelIterator: Sized + Send {
         P: Fn(&Self::Item) -> bool + Sync + Send,
     {
         SkipAnyWhile::new(self, predicate)
+    }
+
+    /// Runs the loop under a token: it ends early when that is cancelled. What comes after is an
+    /// iterator whose consumers return a `Result`.
+    ///
+    /// Parts of the loop look at the token before each batch of items, every few microseconds, and
+    /// at each split; see [`CancelToken::run`].
+    ///
+    /// ```
+    /// use windlass::prelude::*;
+    /// use windlass::{CancelCause, CancelToken};
+    /// let token = CancelToken::new();
+    /// token.cancel();
+    /// let cancelled = [1, 2, 3].par_iter().with_token(&token).copied().sum::<i32>().unwrap_err();
+    /// assert_eq!(cancelled.cause(), &CancelCause::Requested);
+    /// ```
+    fn with_token(self, token: &CancelToken) -> Cancellable<Self> {
+        Cancellable::new(self, token.clone())
+    }
+
+    /// Runs the loop until `deadline` at the latest: [`with_token`](Self::with_token), with a token
+    /// of its own. There is no timer: whoever works on the loop looks at the clock before each batch
+    /// of items.
+    ///
+    /// ```
+    /// use std::time::Instant;
+    /// use windlass::prelude::*;
+    /// assert!((0..3).into_par_iter().with_deadline(Instant::now()).count().is_err());
+    /// ```
+    fn with_deadline(self, deadline: Instant) -> Cancellable<Self> {
+        Cancellable::new(self, CancelToken::new().with_deadline(deadline))
+    }
+
+    /// [`with_deadline`](Self::with_deadline), when `timeout` from now has passed.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use windlass::prelude::*;
+    /// let sum = (0..3).into_par_iter().with_timeout(Duration::from_secs(9)).sum::<i32>();
+    /// assert_eq!(sum, Ok(3));
+    /// ```
+    fn with_timeout(self, timeout: Duration) -> Cancellable<Self> {
+        Cancellable::new(self, CancelToken::new().with_timeout(timeout))
     }
 
     /// Reports to `sink` how far the loop has come: some twenty times a second at most, and at the

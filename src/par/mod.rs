@@ -7,6 +7,7 @@
 
 pub(crate) mod adapters;
 pub(crate) mod attempt;
+pub(crate) mod cancel;
 mod collections;
 mod consumers;
 pub(crate) mod convert;

@@ -10,10 +10,12 @@ use crate::engine::clock;
 use crate::engine::site::Site;
 use crate::engine::sync::{Mutex, MutexGuard, lock};
 use crate::fork::Scope;
+use crate::job::Context;
 use crate::pool::with_current_registry;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::iter::FusedIterator;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::vec;
 
 /// The most units that [`into_seq_iter`](ParallelIterator::into_seq_iter) works on at once.
@@ -109,8 +111,12 @@ const CHUNK_US: u64 = 50;
 const CHUNKS_PER_WORKER: usize = 4;
 
 /// What the workers of one ordered loop share.
-struct Ordered<S: Source, F> {
+struct Ordered<'a, S: Source, F> {
     state: Mutex<State<S, F>>,
+    /// What the caller's work runs under.
+    context: Option<&'a Context<'a>>,
+    /// The loop was cancelled before its end.
+    is_cancelled: AtomicBool,
     width: usize,
     /// In ticks.
     chunk: u64,
@@ -168,7 +174,11 @@ where
         consume: Some(f),
         num_workers: 1,
     };
-    let ordered = Ordered { state: Mutex::new(state), width, chunk, worth, site };
+    // SAFETY: used by the workers of this loop, which `scope` waits for.
+    let context = unsafe { Context::current() };
+    let is_cancelled = AtomicBool::new(false);
+    let state = Mutex::new(state);
+    let ordered = Ordered { state, context, is_cancelled, width, chunk, worth, site };
     crate::scope(|scope| {
         // The first chunk is for this thread.
         if lock(&ordered.state).rest.as_ref().is_some_and(|rest| rest.len() > 1) {
@@ -176,9 +186,14 @@ where
         }
         ordered.work(scope);
     });
+    if let Some(context) = context
+        && ordered.is_cancelled.load(Ordering::Relaxed)
+    {
+        context.unwind();
+    }
 }
 
-impl<S, F> Ordered<S, F>
+impl<S, F> Ordered<'_, S, F>
 where
     S: Source<Item: Send>,
     F: FnMut(S::Item) + Send,
@@ -190,6 +205,12 @@ where
         let mut guard = Guard { ordered: self, is_armed: true };
         loop {
             let mut state = lock(&self.state);
+            if state.may_take(self.width) && self.context.is_some_and(Context::is_cancelled) {
+                // Relaxed: read after the scope has ended.
+                self.is_cancelled.store(true, Ordering::Relaxed);
+                // The guard drops the rest.
+                return;
+            }
             if !state.may_take(self.width) {
                 state.num_workers -= 1;
                 guard.is_armed = false;
@@ -267,7 +288,7 @@ where
 
 /// Ends the loop if a closure panics.
 struct Guard<'a, S: Source, F> {
-    ordered: &'a Ordered<S, F>,
+    ordered: &'a Ordered<'a, S, F>,
     is_armed: bool,
 }
 
