@@ -32,6 +32,8 @@ const BATCH_US: u64 = 4;
 const WORTH_SPLITTING_US: u64 = 2;
 /// The first batch of a loop that is known to be cheap. Small, because the history may be wrong.
 const FIRST_BATCH: usize = 2;
+/// Where long batches and pieces begin: at a multiple of so many units.
+const ROUND: usize = 64;
 /// The cost of a unit is kept in ticks times this, so that cheap units have a cost at all.
 const SCALE: u64 = 64;
 
@@ -220,21 +222,22 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
                     return false;
                 }
             }
-            batch = self.next_batch(batch, took, target);
+            batch = self.next_batch(batch, done, took, target);
         }
     }
 
-    /// Eight times as many, but not far beyond the target.
+    /// Eight times what is done by now, or more if that took next to nothing, but not far beyond the
+    /// target. Batches begin at round numbers, which spares vectorised bodies unaligned accesses.
     #[inline]
-    fn next_batch(&self, batch: usize, took: u64, target: u64) -> usize {
+    fn next_batch(&self, batch: usize, done: usize, took: u64, target: u64) -> usize {
         let room = target / (took + 1);
-        let next = if room >= 8 {
-            batch.saturating_mul(8)
-        } else if took > 2 * target {
-            batch / 2
-        } else {
-            batch.saturating_mul(room.max(1) as usize)
+        let next = match room {
+            64.. => done.saturating_mul(31),
+            8.. => done.saturating_mul(7),
+            _ if took > 2 * target => batch / 2,
+            _ => batch.saturating_mul(room.max(1) as usize),
         };
+        let next = if next >= ROUND { next - next % ROUND } else { next };
         next.clamp(1, self.control.grain.max.max(1))
     }
 
@@ -248,6 +251,8 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
     fn split(self, worker: &Worker) -> C::Out {
         let Loop { source, consumer, control, cost } = self;
         let mid = source.len().div_ceil(2);
+        // Results on either side of the cut should not share a cache line.
+        let mid = if mid >= 4 * ROUND { mid.next_multiple_of(ROUND) } else { mid };
         let (near_source, far_source) = source.split_at(mid);
         let (near_consumer, far_consumer) = consumer.split_at(mid);
         let near = Loop { source: near_source, consumer: near_consumer, control, cost };
@@ -302,7 +307,7 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
                     return self.split(worker);
                 }
             }
-            batch = self.next_batch(batch, took, target);
+            batch = self.next_batch(batch, done, took, target);
         }
     }
 

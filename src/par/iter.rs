@@ -851,7 +851,8 @@ pub trait ParallelIterator: Sized + Send {
     where
         P: Fn(Self::Item) -> bool + Sync + Send,
     {
-        self.find_map_any(|item| predicate(item).then_some(())).is_some()
+        let is_found = AtomicBool::new(false);
+        run(self, FindAny::new(&Any(predicate), &is_found)).is_some()
     }
 
     /// Whether `predicate` holds for all items. Stops soon after one is found that it does not hold
@@ -878,7 +879,8 @@ pub trait ParallelIterator: Sized + Send {
     where
         P: Fn(&Self::Item) -> bool + Sync + Send,
     {
-        self.find_map_any(|item| predicate(&item).then_some(item))
+        let is_found = AtomicBool::new(false);
+        run(self, FindAny::new(&That(predicate), &is_found))
     }
 
     /// The first item in the order of the input that `predicate` holds for.
@@ -891,7 +893,8 @@ pub trait ParallelIterator: Sized + Send {
     where
         P: Fn(&Self::Item) -> bool + Sync + Send,
     {
-        self.find_map_first(|item| predicate(&item).then_some(item))
+        let best = AtomicU64::new(u64::MAX);
+        run(self, FindEnd::new(&That(predicate), End::First, &best)).0
     }
 
     /// The last item in the order of the input that `predicate` holds for.
@@ -904,7 +907,8 @@ pub trait ParallelIterator: Sized + Send {
     where
         P: Fn(&Self::Item) -> bool + Sync + Send,
     {
-        self.find_map_last(|item| predicate(&item).then_some(item))
+        let best = AtomicU64::new(u64::MAX);
+        run(self, FindEnd::new(&That(predicate), End::Last, &best)).0
     }
 
     /// What `f` makes of an item, whichever it first makes something of.
@@ -919,7 +923,7 @@ pub trait ParallelIterator: Sized + Send {
         R: Send,
     {
         let is_found = AtomicBool::new(false);
-        run(self, FindAny::new(&f, &is_found))
+        run(self, FindAny::new(&Made(f), &is_found))
     }
 
     /// What `f` makes of the first item that it makes something of.
@@ -934,7 +938,7 @@ pub trait ParallelIterator: Sized + Send {
         R: Send,
     {
         let best = AtomicU64::new(u64::MAX);
-        run(self, FindEnd::new(&f, End::First, &best)).0
+        run(self, FindEnd::new(&Made(f), End::First, &best)).0
     }
 
     /// What `f` makes of the last item that it makes something of.
@@ -949,7 +953,7 @@ pub trait ParallelIterator: Sized + Send {
         R: Send,
     {
         let best = AtomicU64::new(u64::MAX);
-        run(self, FindEnd::new(&f, End::Last, &best)).0
+        run(self, FindEnd::new(&Made(f), End::Last, &best)).0
     }
 
     /// Collects the items, in their order where the collection has one.

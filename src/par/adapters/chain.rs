@@ -69,7 +69,8 @@ where
     #[inline]
     fn take_front(&mut self, n: usize) -> impl Iterator<Item = A::Item> {
         let first = self.a.len().min(n);
-        let rest = (n - first).min(self.b.len());
+        // What is not exact may have grown when its batch is eaten; all of that comes first.
+        let rest = if A::EXACT || first == 0 { (n - first).min(self.b.len()) } else { 0 };
         self.a.take_front(first).chain(self.b.take_front(rest))
     }
     fn grain(&self) -> Grain {

@@ -144,13 +144,17 @@ impl<S: IndexedSource, M: MakeChunk<S::Item> + Clone + Send> IndexedSource for C
         let len = self.base.len();
         let num_items = len - self.items_in(self.len() - n);
         // The last chunk may be short.
-        let mut size = (len + self.size - 1) % self.size + 1;
+        let mut size = match len % self.size {
+            0 => self.size,
+            rest => rest,
+        };
         let mut items = self.base.take_back(num_items);
         let (full, make) = (self.size, &self.make);
-        (0..n).map(move |_| {
+        (0..n).map_while(move |_| {
             let chunk: Vec<_> = items.by_ref().take(size).collect();
             size = full;
-            make.make(chunk.into_iter().rev())
+            // Empty if the base has ended early.
+            (!chunk.is_empty()).then(|| make.make(chunk.into_iter().rev()))
         })
     }
 }

@@ -202,7 +202,8 @@ flow! {
     PanicFuse, PanicFuseSource<> exact: true, Item = T;
     shared: Flag = | | Flag::default();
     where {}
-    over: |flag| flag.is_up();
+    // Not `flag.is_up()`: what is made of an exact source relies on its length.
+    over: |_flag| false;
     each: |items, flag| until_panic(items, flag);
 }
 
@@ -210,7 +211,7 @@ impl<I: IndexedParallelIterator> IndexedParallelIterator for PanicFuse<I> {}
 
 impl<S: IndexedSource<Item: Send>> IndexedSource for PanicFuseSource<S> {
     fn take_back(&mut self, n: usize) -> impl Iterator<Item = S::Item> {
-        until_panic(self.base.take_back(n.min(self.base.len())), self.shared)
+        until_panic(self.base.take_back(n), self.shared)
     }
 }
 
@@ -230,7 +231,11 @@ impl Drop for Alarm {
 
 fn until_panic<T>(items: impl Iterator<Item = T>, flag: Shared<Flag>) -> impl Iterator<Item = T> {
     let alarm = Alarm { flag, was_panicking: std::thread::panicking() };
-    items.take_while(move |_| !alarm.flag.is_up())
+    items.take_while(move |_| {
+        // All of it, not just a copy of its field, so that it goes off when the batch is dropped.
+        let alarm = &alarm;
+        !alarm.flag.is_up()
+    })
 }
 
 /// The first failure of a loop, in the order of its input.
@@ -316,7 +321,7 @@ where
         }
     }
     fn split_at(self, index: usize) -> (Self, Self) {
-        let (left_rank, right_rank) = self.rank.split();
+        let (left_rank, right_rank) = self.rank.split(index);
         let (left, right) = self.base.split_at(index);
         (
             WhileOkSource { base: left, rank: left_rank, ..self },

@@ -137,7 +137,7 @@ unsafe impl<S: Source> Source for EnumerateSource<S> {
     fn take_front(&mut self, n: usize) -> impl Iterator<Item = Self::Item> {
         let first = self.next;
         self.next += n;
-        iter::zip(first..first + n, self.base.take_front(n))
+        self.base.take_front(n).enumerate().map(move |(offset, item)| (first + offset, item))
     }
     fn grain(&self) -> Grain {
         self.base.grain()

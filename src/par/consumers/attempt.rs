@@ -30,8 +30,8 @@ where
     F: Fn(T) -> R + Sync,
 {
     type Out = Option<R>;
-    fn split_at(self, _: usize) -> (Self, Self) {
-        let (left, right) = self.rank.split();
+    fn split_at(self, index: usize) -> (Self, Self) {
+        let (left, right) = self.rank.split(index);
         let right = TryForEach { rank: right, failure: None, ..self };
         (TryForEach { rank: left, failure: self.failure, ..right }, right)
     }
@@ -80,8 +80,8 @@ where
     O: Fn(R::Output, R::Output) -> R + Sync,
 {
     type Out = (Option<R>, &'a O);
-    fn split_at(self, _: usize) -> (Self, Self) {
-        let (left, right) = self.rank.split();
+    fn split_at(self, index: usize) -> (Self, Self) {
+        let (left, right) = self.rank.split(index);
         let right = TryReduce { rank: right, so_far: None, is_failure: false, ..self };
         let (so_far, is_failure) = (self.so_far, self.is_failure);
         (TryReduce { rank: left, so_far, is_failure, ..right }, right)

@@ -53,14 +53,16 @@ impl<R> Drop for Filled<R> {
 /// the loop unwinds.
 struct Writer<'a, R> {
     filled: &'a mut Filled<R>,
+    /// A copy, which the compiler can tell from what is written.
+    first: *mut R,
     count: usize,
 }
 
 impl<'a, R> Writer<'a, R> {
     #[inline(always)]
     fn new(filled: &'a mut Filled<R>) -> Self {
-        let count = filled.len;
-        Writer { filled, count }
+        let (first, count) = (filled.first, filled.len);
+        Writer { filled, first, count }
     }
 
     /// # Safety
@@ -68,7 +70,7 @@ impl<'a, R> Writer<'a, R> {
     #[inline(always)]
     unsafe fn push(&mut self, value: R) {
         // SAFETY: by contract within the output, and not initialised yet.
-        unsafe { self.filled.first.add(self.count).write(value) };
+        unsafe { self.first.add(self.count).write(value) };
         self.count += 1;
     }
 }
@@ -178,7 +180,9 @@ impl<T: Send> Consumer<T> for Pieces<T> {
     }
     #[inline]
     fn feed(&mut self, items: impl Iterator<Item = T>, _: usize) {
-        self.0.extend(items);
+        self.0.reserve(items.size_hint().0);
+        // Not `extend`, which asks for one item after the other.
+        items.for_each(|item| self.0.push(item));
     }
     fn finish(self) -> Self::Out {
         list(self.0)

@@ -3,28 +3,80 @@
 use super::Consumer;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Looks for an item that `pick` makes something of, whichever comes first in time.
-pub(crate) struct FindAny<'a, F, R> {
-    pick: &'a F,
+/// What makes an item the one that is looked for. Searches by a predicate go through the methods of
+/// the standard library that take one: they are faster than those that take what it makes.
+pub(crate) trait Pick<T>: Sync {
+    type Found: Send;
+    fn first(&self, items: impl Iterator<Item = T>) -> Option<Self::Found>;
+    fn last(&self, items: impl Iterator<Item = T>) -> Option<Self::Found>;
+}
+
+/// An item that a predicate holds for.
+pub(crate) struct That<P>(pub(crate) P);
+
+impl<T: Send, P: Fn(&T) -> bool + Sync> Pick<T> for That<P> {
+    type Found = T;
+    #[inline]
+    fn first(&self, mut items: impl Iterator<Item = T>) -> Option<T> {
+        items.find(&self.0)
+    }
+    #[inline]
+    fn last(&self, items: impl Iterator<Item = T>) -> Option<T> {
+        items.filter(&self.0).last()
+    }
+}
+
+/// Whether there is an item that a predicate holds for.
+pub(crate) struct Any<P>(pub(crate) P);
+
+impl<T, P: Fn(T) -> bool + Sync> Pick<T> for Any<P> {
+    type Found = ();
+    #[inline]
+    fn first(&self, mut items: impl Iterator<Item = T>) -> Option<()> {
+        items.any(&self.0).then_some(())
+    }
+    fn last(&self, items: impl Iterator<Item = T>) -> Option<()> {
+        self.first(items)
+    }
+}
+
+/// What a function makes of an item, if it makes something.
+pub(crate) struct Made<F>(pub(crate) F);
+
+impl<T, R: Send, F: Fn(T) -> Option<R> + Sync> Pick<T> for Made<F> {
+    type Found = R;
+    #[inline]
+    fn first(&self, mut items: impl Iterator<Item = T>) -> Option<R> {
+        items.find_map(&self.0)
+    }
+    #[inline]
+    fn last(&self, items: impl Iterator<Item = T>) -> Option<R> {
+        items.filter_map(&self.0).last()
+    }
+}
+
+/// Looks for an item, whichever comes first in time.
+pub(crate) struct FindAny<'a, P, R> {
+    pick: &'a P,
     is_found: &'a AtomicBool,
     found: Option<R>,
 }
 
-impl<'a, F, R> FindAny<'a, F, R> {
-    pub(crate) fn new(pick: &'a F, is_found: &'a AtomicBool) -> Self {
+impl<'a, P, R> FindAny<'a, P, R> {
+    pub(crate) fn new(pick: &'a P, is_found: &'a AtomicBool) -> Self {
         FindAny { pick, is_found, found: None }
     }
 }
 
-impl<T, R: Send, F: Fn(T) -> Option<R> + Sync> Consumer<T> for FindAny<'_, F, R> {
-    type Out = Option<R>;
+impl<T, P: Pick<T>> Consumer<T> for FindAny<'_, P, P::Found> {
+    type Out = Option<P::Found>;
     fn split_at(self, _: usize) -> (Self, Self) {
         let right = FindAny::new(self.pick, self.is_found);
         (self, right)
     }
     #[inline]
-    fn feed(&mut self, mut items: impl Iterator<Item = T>, _: usize) {
-        self.found = items.find_map(self.pick);
+    fn feed(&mut self, items: impl Iterator<Item = T>, _: usize) {
+        self.found = self.pick.first(items);
         if self.found.is_some() {
             // Relaxed: tells the others to stop; what was found is handed on by the joins.
             self.is_found.store(true, Ordering::Relaxed);
@@ -34,17 +86,19 @@ impl<T, R: Send, F: Fn(T) -> Option<R> + Sync> Consumer<T> for FindAny<'_, F, R>
     fn is_full(&self) -> bool {
         self.is_found.load(Ordering::Relaxed)
     }
-    fn finish(self) -> Option<R> {
+    fn finish(self) -> Self::Out {
         self.found
     }
-    fn merge(left: Option<R>, right: Option<R>) -> Option<R> {
+    fn merge(left: Self::Out, right: Self::Out) -> Self::Out {
         left.or(right)
     }
 }
 
 /// Where a part of a loop stands among the others: of two parts that do not overlap, the one with
-/// the lower rank comes first. Two parts may have equal ranks if one was split off after more than
-/// a hundred splits; then nothing is known.
+/// the lower rank comes first.
+///
+/// Each unit is given as much room as sixty splits take, for the parts that grow while they are
+/// eaten. If that is not enough, two parts may have equal ranks; then nothing is known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rank {
     first: u128,
@@ -54,10 +108,12 @@ pub(crate) struct Rank {
 impl Rank {
     pub(crate) const ALL: Rank = Rank { first: 0, last: u128::MAX };
 
-    pub(crate) fn split(self) -> (Rank, Rank) {
-        let middle = self.first + (self.last - self.first).div_ceil(2);
+    /// The ranks of the first `index` units and of the rest.
+    pub(crate) fn split(self, index: usize) -> (Rank, Rank) {
+        let (room, wish) = (self.last - self.first, (index as u128) << 64);
+        let middle = self.first + if wish <= room { wish } else { room.div_ceil(2) };
         (
-            Rank { first: self.first, last: (middle.max(1) - 1).max(self.first) },
+            Rank { first: self.first, last: middle.saturating_sub(1).max(self.first) },
             Rank { first: middle, last: self.last },
         )
     }
@@ -79,9 +135,9 @@ pub(crate) enum End {
     Last,
 }
 
-/// Looks for the first or the last item that `pick` makes something of.
-pub(crate) struct FindEnd<'a, F, R> {
-    pick: &'a F,
+/// Looks for the first or the last item.
+pub(crate) struct FindEnd<'a, P, R> {
+    pick: &'a P,
     end: End,
     rank: Rank,
     /// The best rank that has found something, counted from the end in question.
@@ -89,9 +145,9 @@ pub(crate) struct FindEnd<'a, F, R> {
     found: Option<R>,
 }
 
-impl<'a, F, R> FindEnd<'a, F, R> {
+impl<'a, P, R> FindEnd<'a, P, R> {
     /// `best` is shared by the parts of one search, and `u64::MAX` at first.
-    pub(crate) fn new(pick: &'a F, end: End, best: &'a AtomicU64) -> Self {
+    pub(crate) fn new(pick: &'a P, end: End, best: &'a AtomicU64) -> Self {
         FindEnd { pick, end, rank: Rank::ALL, best, found: None }
     }
 
@@ -104,19 +160,19 @@ impl<'a, F, R> FindEnd<'a, F, R> {
     }
 }
 
-impl<T, R: Send, F: Fn(T) -> Option<R> + Sync> Consumer<T> for FindEnd<'_, F, R> {
+impl<T, P: Pick<T>> Consumer<T> for FindEnd<'_, P, P::Found> {
     /// And the end, for `merge`.
-    type Out = (Option<R>, End);
-    fn split_at(self, _: usize) -> (Self, Self) {
-        let (left, right) = self.rank.split();
+    type Out = (Option<P::Found>, End);
+    fn split_at(self, index: usize) -> (Self, Self) {
+        let (left, right) = self.rank.split(index);
         let right = FindEnd { rank: right, found: None, ..self };
         (FindEnd { rank: left, found: self.found, ..right }, right)
     }
     #[inline]
-    fn feed(&mut self, mut items: impl Iterator<Item = T>, _: usize) {
+    fn feed(&mut self, items: impl Iterator<Item = T>, _: usize) {
         let found = match self.end {
-            End::First => items.find_map(self.pick),
-            End::Last => items.filter_map(self.pick).last(),
+            End::First => self.pick.first(items),
+            End::Last => self.pick.last(items),
         };
         if found.is_some() {
             self.found = found;
