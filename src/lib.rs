@@ -38,23 +38,30 @@
 //! The free functions use the pool that the calling thread is in, else [`Pool::global`], which
 //! starts with the first call. Each is a method of [`Pool`] too, to name a pool.
 //!
-//! # Which function
+//! # Parallel iterators
 //!
-//! | with rayon | here |
-//! |---|---|
-//! | `join`, `scope`, `broadcast` | [`join`], [`scope`], [`broadcast`] |
-//! | `xs.par_iter().map(f).collect::<Vec<_>>()` | [`par_map(&xs, f)`](par_map) |
-//! | `.. .collect::<Result<Vec<_>, _>>()` | [`try_par_map`], which returns the first error in order |
-//! | `xs.par_iter().for_each(f)`, `try_for_each` | [`par_for_each(&xs, f)`](par_for_each), [`try_par_for_each`] |
-//! | `xs.par_iter_mut().for_each(f)` | [`par_for_each(&mut xs, f)`](par_for_each) |
-//! | `xs.into_par_iter()..` | the same functions, with `xs` by value |
-//! | `.map(f).reduce(id, op)`, `.sum()`, `.max()` | [`par_map_reduce`] |
-//! | `xs.par_chunks(n).map(f).collect()` | [`par_chunks`] |
-//! | `xs.par_chunks_mut(n).enumerate().for_each(f)` | [`par_chunks_mut`] |
-//! | `with_min_len`, `with_max_len` | nothing to set |
-//! | `ThreadPoolBuilder`, `ThreadPool::install` | [`PoolBuilder`], [`Pool::install`] |
-//! | `current_num_threads`, `current_thread_index` | [`Pool::num_workers`], [`Pool::current_worker`] |
-//! | `spawn`, `filter`, `zip`, `par_sort`, .. | not there yet |
+//! `use windlass::prelude::*;` gives slices, vectors, ranges, strings and collections the methods
+//! that rayon's users know, with the same meaning: [`guide::from_rayon`] goes through the names, and
+//! the differences.
+//!
+//! ```
+//! use windlass::prelude::*;
+//!
+//! let text = "steal\nfork\njoin\nsteal";
+//! let long: Vec<&str> = text.par_lines().filter(|line| line.len() > 4).collect();
+//! assert_eq!(long, ["steal", "steal"]);
+//! let total: Result<u32, _> = "1 2 3".par_split(' ').map(str::parse::<u32>).try_reduce(|| 0, |a, b| Ok(a + b));
+//! assert_eq!(total, Ok(6));
+//! let mut words = ["steal", "fork", "join"];
+//! words.par_sort();
+//! assert_eq!(words, ["fork", "join", "steal"]);
+//! ```
+//!
+//! Beyond those there are loops that can be [cancelled](iter::ParallelIterator::with_token), have a
+//! [deadline](iter::ParallelIterator::with_deadline), tell their
+//! [progress](iter::ParallelIterator::progress), hand their results on
+//! [in order](iter::ParallelIterator::for_each_ordered) while they run, and floating-point sums that
+//! are [the same](iter::IndexedParallelIterator::sum_deterministic) on any number of workers.
 //!
 //! # Blocking
 //!
@@ -79,7 +86,7 @@
 //! A panic in a closure comes out of the call that the closure was given to, with its payload,
 //! after everything that might still borrow has finished. The other closure of a `join` and the
 //! other tasks of a `scope` run to their end; which other items of a loop still run is not
-//! promised. The pool stays usable. With several panics, `join` propagates that of its first
+//! promised, but soon none. The pool stays usable. With several panics, `join` propagates that of its first
 //! closure, `scope` and `broadcast` the first in time; the others are dropped.
 //!
 //! ```
@@ -116,6 +123,7 @@ mod builder;
 mod engine;
 mod error;
 mod fork;
+pub mod guide;
 mod job;
 mod par;
 mod pool;

@@ -84,7 +84,10 @@ fn a_deadline_ends_an_endless_loop() {
             let ones = || windlass::iter::repeat(1_u64);
             let cause = |result: Result<u64, Cancelled>| result.unwrap_err().cause().clone();
             let soon = Duration::from_millis(5);
-            assert_eq!(cause(ones().with_timeout(soon).reduce(|| 0, u64::wrapping_add)), CancelCause::Deadline);
+            assert_eq!(
+                cause(ones().with_timeout(soon).reduce(|| 0, u64::wrapping_add)),
+                CancelCause::Deadline
+            );
             let deadline = Instant::now() + soon;
             let under = CancelToken::new();
             let both = ones().with_token(&under).with_deadline(deadline);

@@ -81,7 +81,8 @@ fn a_seq_iter_may_be_dropped_or_leaked_or_panic_half_way() {
             live.assert_none();
 
             let (v, calls) = ((0..1_000).collect::<Vec<usize>>(), AtomicUsize::new(0));
-            let mut seq = v.par_iter().map(|n| n + calls.fetch_add(0, Ordering::Relaxed)).into_seq_iter();
+            let mut seq =
+                v.par_iter().map(|n| n + calls.fetch_add(0, Ordering::Relaxed)).into_seq_iter();
             assert_eq!(seq.next(), Some(0));
             // Borrowed data, and nothing runs behind our back.
             std::mem::forget(seq);
@@ -182,7 +183,9 @@ fn a_panic_ends_an_ordered_loop_and_drops_everything_once() {
                         items
                             .into_par_iter()
                             .map(|(i, token)| {
-                                if !in_consumer && i == bad { throw(i) }
+                                if !in_consumer && i == bad {
+                                    throw(i)
+                                }
                                 work_for(Duration::from_micros(2));
                                 (i, token)
                             })
@@ -225,7 +228,10 @@ fn progress_is_told_now_and_then_and_at_the_end() {
         pool.install(|| {
             let sink = Sink::default();
             let n = 3_000;
-            (0..n).into_par_iter().progress(&sink).for_each(|_| work_for(Duration::from_micros(100)));
+            (0..n)
+                .into_par_iter()
+                .progress(&sink)
+                .for_each(|_| work_for(Duration::from_micros(100)));
             assert_eq!(sink.last.load(Ordering::SeqCst), n);
             assert_eq!(sink.total.load(Ordering::SeqCst), n);
             // 300 ms of work; eight threads on two cores may be done in less.
@@ -233,7 +239,8 @@ fn progress_is_told_now_and_then_and_at_the_end() {
             assert!(sink.reports.load(Ordering::SeqCst) < n as usize / 4, "not each time");
 
             let sink = Sink::default();
-            let evens = (0..1000_u32).into_par_iter().filter(|n| n % 2 == 0).progress(&sink).count();
+            let evens =
+                (0..1000_u32).into_par_iter().filter(|n| n % 2 == 0).progress(&sink).count();
             assert_eq!((evens, sink.last.into_inner(), sink.total.into_inner()), (500, 500, 0));
 
             let sink = Sink::default();

@@ -30,6 +30,9 @@ const UNSAFE: &[(&str, usize)] = &[
 
 const MAX_LINES: usize = 700;
 
+/// A trait stands in one file, with the documentation of all its methods.
+const LONG: &[(&str, usize)] = &[("par/iter.rs", 1200)];
+
 fn sources() -> Vec<(String, String)> {
     fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(dir).expect("a folder of sources") {
@@ -110,6 +113,7 @@ fn unsafe_code_is_counted() {
 fn every_file_stays_short() {
     for (name, text) in sources() {
         let lines = text.lines().count();
-        assert!(lines < MAX_LINES, "src/{name} has {lines} lines: split it");
+        let max = LONG.iter().find(|(long, _)| *long == name).map_or(MAX_LINES, |&(_, max)| max);
+        assert!(lines < max, "src/{name} has {lines} lines: split it");
     }
 }

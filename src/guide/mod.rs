@@ -1,0 +1,3 @@
+//! Guides: what to use, and how it differs from what you know.
+
+pub mod from_rayon;
