@@ -21,7 +21,8 @@ use std::ptr::NonNull;
 /// says. So then, unless something unwinds:
 /// - `take_front(n)` yields at most `n` items and takes `n` off `len`; only if the source ends
 ///   early for good, so that no later item of the whole input is wanted, it yields fewer than `n`;
-/// - `split_at(i)` returns a source of length `i` and one of length `len - i`.
+/// - `split_at(i)` returns a source of length `i` and one of length `len - i`;
+/// - `len` changes by these two alone.
 pub unsafe trait Source: Sized + Send {
     /// What it yields.
     type Item;

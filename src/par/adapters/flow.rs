@@ -304,6 +304,13 @@ pub(crate) struct WhileOkSource<'a, S, R> {
     has_failed: bool,
 }
 
+impl<S, R> WhileOkSource<'_, S, R> {
+    /// Whether this part or one before it has failed.
+    fn is_over(&self) -> bool {
+        self.has_failed || self.first.coarse.load(Relaxed) < self.rank.coarse()
+    }
+}
+
 // SAFETY: an item for each item of the base, or it ends early, and with it all that comes after.
 unsafe impl<S, R> Source for WhileOkSource<'_, S, R>
 where
@@ -312,13 +319,10 @@ where
 {
     type Item = R::Output;
     const EXACT: bool = S::EXACT;
+    /// The length of an exact source changes by its methods alone.
     #[inline]
     fn len(&self) -> usize {
-        if self.has_failed || self.first.coarse.load(Relaxed) < self.rank.coarse() {
-            0
-        } else {
-            self.base.len()
-        }
+        if !Self::EXACT && self.is_over() { 0 } else { self.base.len() }
     }
     fn split_at(self, index: usize) -> (Self, Self) {
         let (left_rank, right_rank) = self.rank.split(index);
@@ -330,6 +334,12 @@ where
     }
     #[inline]
     fn take_front(&mut self, n: usize) -> impl Iterator<Item = R::Output> {
+        let n = if self.is_over() {
+            drop(self.base.take_front(n));
+            0
+        } else {
+            n
+        };
         let has_failed = &mut self.has_failed;
         let (first, rank) = (self.first, self.rank);
         self.base.take_front(n).map_while(move |item| match item.branch() {
