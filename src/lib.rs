@@ -151,27 +151,84 @@ pub mod iter {
     pub use crate::par::indexed::IndexedParallelIterator;
     pub use crate::par::iter::ParallelIterator;
     pub use crate::par::source::{Blocks, Grain, IndexedSource, Source};
+    pub use crate::par::sources::bridge::{IterBridge, ParallelBridge};
+    pub use crate::par::sources::once::{Empty, Once, empty, once};
     pub use crate::par::sources::range::RangeIter;
+    pub use crate::par::sources::repeat::{Repeat, RepeatN, repeat, repeat_n};
+    pub use crate::par::sources::splitter::{Split, split};
+    pub use crate::par::sources::tree::{
+        WalkTree, WalkTreePostfix, WalkTreePrefix, walk_tree, walk_tree_postfix, walk_tree_prefix,
+    };
+    pub use crate::par::sources::tuple::MultiZip;
     pub use crate::par::sources::vec::IntoIter;
     pub use crate::par::stream::SeqIter;
     pub use either::Either;
 }
 
+/// Parallel iterators over the collections of the standard library, and back.
+///
+/// | | by reference | by value, `par_drain` |
+/// |---|---|---|
+/// | slices, vectors, arrays, `BinaryHeap` | in place | in place |
+/// | `VecDeque` | in place, as two slices | in place; rotated first if it wraps around |
+/// | `HashMap`, `HashSet`, `BTreeMap`, `BTreeSet`, `LinkedList` | references are gathered first | items are gathered first |
+///
+/// What cannot be cut is gathered into a vector by the calling thread when the parallel iterator is
+/// made. So all of them are indexed, and those that have an order keep it.
+///
+/// To collect into one of them the items are brought together in parallel, in their order, and
+/// inserted by the calling thread: so of several equal keys the last one's value stays, as in an
+/// ordinary loop. A `LinkedList` is linked in parallel.
+///
+/// ```
+/// use std::collections::{BTreeMap, HashMap, VecDeque};
+/// use windlass::prelude::*;
+///
+/// let ages = BTreeMap::from([("ann", 31), ("bob", 26)]);
+/// let next: HashMap<&str, u32> = ages.par_iter().map(|(name, age)| (*name, age + 1)).collect();
+/// assert_eq!(next["bob"], 27);
+///
+/// let mut queue: VecDeque<u32> = (0..10).into_par_iter().collect();
+/// assert_eq!(queue.par_drain(..4).sum::<u32>(), 6);
+/// queue.par_extend([1, 2]);
+/// assert_eq!(queue, [4, 5, 6, 7, 8, 9, 1, 2]);
+/// ```
+pub mod collections {
+    pub use crate::par::collections::drain::Drain;
+}
+
 /// Parallel iterators over slices.
 pub mod slice {
     pub use crate::par::slice::{ParallelSlice, ParallelSliceMut};
-    pub use crate::par::sources::chunks::{Chunks, ChunksMut};
+    pub use crate::par::sources::chunks::{
+        Chunks, ChunksExact, ChunksExactMut, ChunksMut, RChunks, RChunksExact, RChunksExactMut,
+        RChunksMut,
+    };
     pub use crate::par::sources::slice::{Iter, IterMut};
+    pub use crate::par::sources::split::{
+        ChunkBy, ChunkByMut, Split, SplitInclusive, SplitInclusiveMut, SplitMut,
+    };
+    pub use crate::par::sources::windows::{ArrayWindows, Windows};
+}
+
+/// Parallel iterators over strings.
+pub mod str {
+    pub use crate::par::sources::text::{
+        Bytes, CharIndices, Chars, EncodeUtf16, Lines, MatchIndices, Matches, Pattern, Split,
+        SplitAsciiWhitespace, SplitInclusive, SplitTerminator, SplitWhitespace,
+    };
+    pub use crate::par::string::{Drain, ParallelString};
 }
 
 /// All traits of the parallel iterators: `use windlass::prelude::*`.
 pub mod prelude {
     pub use crate::iter::{
         FromParallelIterator, IndexedParallelIterator, IntoParallelIterator,
-        IntoParallelRefIterator, IntoParallelRefMutIterator, ParallelDrainFull, ParallelDrainRange,
-        ParallelExtend, ParallelIterator,
+        IntoParallelRefIterator, IntoParallelRefMutIterator, ParallelBridge, ParallelDrainFull,
+        ParallelDrainRange, ParallelExtend, ParallelIterator,
     };
     pub use crate::slice::{ParallelSlice, ParallelSliceMut};
+    pub use crate::str::ParallelString;
 }
 
 /// The README's examples are compiled and run with the other documentation tests.

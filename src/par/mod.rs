@@ -8,7 +8,7 @@
 pub(crate) mod adapters;
 pub(crate) mod attempt;
 pub(crate) mod cancel;
-mod collections;
+pub(crate) mod collections;
 mod consumers;
 pub(crate) mod convert;
 mod drive;
@@ -16,9 +16,11 @@ pub(crate) mod indexed;
 pub(crate) mod iter;
 mod on_heap;
 pub(crate) mod slice;
+mod sort;
 pub(crate) mod source;
 pub(crate) mod sources;
 pub(crate) mod stream;
+pub(crate) mod string;
 
 use crate::engine::worker::Alone;
 use crate::pool::{Pool, with_current_registry};

@@ -1,28 +1,11 @@
 //! Collecting into, and iterating over, the collections of the standard library.
 
+mod collect;
+pub(crate) mod drain;
+mod into;
+
 use super::adapters::{FirstFailure, WhileOk};
-use super::convert::{FromParallelIterator, IntoParallelIterator, ParallelExtend, extend_vec};
-
-impl<T: Send> ParallelExtend<T> for Vec<T> {
-    fn par_extend<I: IntoParallelIterator<Item = T>>(&mut self, items: I) {
-        extend_vec(items.into_par_iter(), self);
-    }
-    fn par_extend_vec(&mut self, mut items: Vec<T>) {
-        if self.capacity() == 0 {
-            *self = items;
-        } else {
-            self.append(&mut items);
-        }
-    }
-}
-
-impl<T: Send> FromParallelIterator<T> for Vec<T> {
-    fn from_par_iter<I: IntoParallelIterator<Item = T>>(items: I) -> Self {
-        let mut vec = Vec::new();
-        extend_vec(items.into_par_iter(), &mut vec);
-        vec
-    }
-}
+use super::convert::{FromParallelIterator, IntoParallelIterator};
 
 /// All values, or the first error in the order of the input. Items before it are all looked at.
 impl<C, T, E> FromParallelIterator<Result<T, E>> for Result<C, E>
