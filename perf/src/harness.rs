@@ -250,11 +250,30 @@ pub(crate) fn demand(right: bool, what: impl Display) {
     }
 }
 
+/// Makes glibc keep what is freed. Otherwise it gives large vectors back to the kernel by rules
+/// that differ between the main thread and others: the page faults of the next call then depend on
+/// which thread an engine happens to allocate on.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code, reason = "mallopt has no safe form in the standard library")]
+pub(crate) fn keep_freed_memory() {
+    for parameter in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
+        // SAFETY: sets a number in the allocator, under its lock.
+        let set = unsafe { libc::mallopt(parameter, i32::MAX) };
+        assert_eq!(set, 1, "mallopt refused");
+    }
+}
+
+/// Other allocators are left as they are.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) fn keep_freed_memory() {}
+
 /// Whose CPU time and context switches to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
     Process,
     ThisThread,
+    /// The programs that this one has started and waited for.
+    Children,
 }
 
 /// CPU time and voluntary context switches so far.
@@ -272,7 +291,11 @@ fn cpu_time_ns() -> i64 {
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "getrusage has no safe form in the standard library")]
 pub(crate) fn usage(who: Who) -> Usage {
-    let who = if who == Who::Process { libc::RUSAGE_SELF } else { libc::RUSAGE_THREAD };
+    let who = match who {
+        Who::Process => libc::RUSAGE_SELF,
+        Who::ThisThread => libc::RUSAGE_THREAD,
+        Who::Children => libc::RUSAGE_CHILDREN,
+    };
     // SAFETY: `rusage` is plain integers, for which all zeros is a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: `usage` is a live `rusage` that nothing else points to.

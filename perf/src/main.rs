@@ -3,10 +3,12 @@
 
 #![deny(unsafe_code)]
 
+mod compile;
 mod engines;
 mod fork;
 mod harness;
 mod idle;
+mod iter;
 mod latency;
 mod map;
 mod recursions;
@@ -49,11 +51,15 @@ enum Suite {
     Fork,
     /// Loops over a slice, from ten items to ten million.
     Map,
+    /// Parallel iterators beside rayon's and the standard library's.
+    Iter,
     /// What a pool costs while nothing runs on it.
     Idle,
     /// How long entering a pool takes.
     Latency,
-    /// All four.
+    /// How long the compiler takes for parallel iterators. Not part of `all`.
+    Compile,
+    /// All of the above but `compile`.
     All,
 }
 
@@ -95,8 +101,14 @@ fn main() {
     if wanted(Suite::Map) {
         rows.extend(map::run(&opts));
     }
+    if wanted(Suite::Iter) {
+        rows.extend(iter::run(&opts));
+    }
     if wanted(Suite::Latency) {
         rows.extend(latency::run(&opts));
+    }
+    if cli.suite == Suite::Compile {
+        rows.extend(compile::run(&opts));
     }
     if rows.is_empty() {
         eprintln!("no case fits --only");

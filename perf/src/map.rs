@@ -2,8 +2,8 @@
 //! plain main thread, against every engine that has loops.
 
 use crate::engines::{Engine, Loops, OrxLoops, Pools, RayonLoops, SeqLoops};
-use crate::harness::{Case, Check, Options, Row, Run, demand, measure};
-use crate::report;
+use crate::harness::{Case, Options, Row, Run, demand, measure};
+use crate::report::{self, BOUND, PEERS};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,8 @@ const BODIES: [Body; 4] = [
     Body { name: "10 µs", ns: 10_000.0, rounds: 7_000 },
 ];
 
-/// Rounds of multiply and xorshift, each waiting for the one before.
-fn mix(mut x: u64, rounds: u64) -> u64 {
+/// Rounds of multiply and xorshift, each waiting for the one before. One to one.
+pub(crate) fn mix(mut x: u64, rounds: u64) -> u64 {
     for _ in 0..rounds {
         x = (x ^ (x >> 29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
@@ -108,7 +108,7 @@ impl Cell<'_> {
         let Cell { workers, name, .. } = self;
         let case = Case { suite: "map", name, workers, forks: None, max_calls: u64::MAX, runs };
         let mut row = measure(self.opts, case);
-        row.checks = checks(&row);
+        row.checks = report::checks(&row);
         row
     }
 }
@@ -135,46 +135,11 @@ fn sample<F: Fn(&u64) -> u64 + Sync + Send + Copy>(
     time
 }
 
-const BOUND: &str = "<= 1.05 seq + 100 ns";
-const PEERS: &str = "<= 1.05 best peer";
-
-/// The two things asked of Windlass in every cell.
-fn checks(row: &Row) -> Vec<Check> {
-    let median = |engine| row.cell(engine).map(|cell| cell.time.median);
-    let (Some(windlass), Some(seq)) = (median(Engine::Windlass), median(Engine::Seq)) else {
-        return Vec::new();
-    };
-    let mut checks = vec![Check { name: BOUND, pass: windlass <= 1.05 * seq + 100.0 }];
-    if let Some(ratio) = row.vs_best_peer {
-        checks.push(Check { name: PEERS, pass: ratio <= 1.05 });
-    }
-    checks
-}
-
 fn print_table(rows: &[Row]) {
-    let verdict = |row: &Row, name| match row.checks.iter().find(|check| check.name == name) {
-        Some(check) if check.pass => "pass".to_owned(),
-        Some(_) => "FAIL".to_owned(),
-        None => "-".to_owned(),
-    };
     let [peer, seq] = report::RATIOS;
-    let bound: report::Extra = (BOUND, &|row| verdict(row, BOUND));
-    let peers: report::Extra = (PEERS, &|row| verdict(row, PEERS));
+    let bound: report::Extra = (BOUND, &|row| report::verdict(row, BOUND));
+    let peers: report::Extra = (PEERS, &|row| report::verdict(row, PEERS));
     let title = "map: wall time of a call (median ± interquartile range)";
     report::table(title, rows, report::time_and_spread, &[peer, seq, bound, peers]);
-    for name in [BOUND, PEERS] {
-        let asked: Vec<_> = rows
-            .iter()
-            .filter_map(|row| Some((row, row.checks.iter().find(|check| check.name == name)?.pass)))
-            .collect();
-        if asked.is_empty() {
-            continue;
-        }
-        let failing = asked.iter().filter(|(_, pass)| !pass);
-        let failing: Vec<_> =
-            failing.map(|(row, _)| format!("{} @{}", row.case, row.workers)).collect();
-        let passes = asked.len() - failing.len();
-        let list = if failing.is_empty() { "none".to_owned() } else { failing.join(", ") };
-        println!("\n`{name}`: {passes} of {} cells pass; failing: {list}", asked.len());
-    }
+    report::print_failing(rows);
 }

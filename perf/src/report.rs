@@ -1,7 +1,7 @@
 //! What is printed and written: Markdown tables, the machine's description and the JSON file.
 
 use crate::engines::Engine;
-use crate::harness::{Cell, Options, Row};
+use crate::harness::{Cell, Check, Options, Row};
 use serde::Serialize;
 use std::path::Path;
 use std::process::Command;
@@ -92,6 +92,50 @@ fn ratio(ratio: Option<f64>, to: Option<Engine>) -> String {
     match to {
         Some(to) => format!("{ratio:.digits$} ({})", to.name()),
         None => format!("{ratio:.digits$}"),
+    }
+}
+
+/// No loop is a bad idea: the plain one may not be noticeably faster, however short it is.
+pub(crate) const BOUND: &str = "<= 1.05 seq + 100 ns";
+/// No other engine is noticeably faster.
+pub(crate) const PEERS: &str = "<= 1.05 best peer";
+
+/// Windlass over the bound, above 1 where it fails.
+pub(crate) fn vs_bound(row: &Row) -> Option<f64> {
+    let median = |engine| row.cell(engine).map(|cell| cell.time.median);
+    Some(median(Engine::Windlass)? / (1.05 * median(Engine::Seq)? + 100.0))
+}
+
+/// The two things asked of Windlass in every cell of a loop.
+pub(crate) fn checks(row: &Row) -> Vec<Check> {
+    let bound = vs_bound(row).map(|ratio| Check { name: BOUND, pass: ratio <= 1.0 });
+    let peers = row.vs_best_peer.map(|ratio| Check { name: PEERS, pass: ratio <= 1.05 });
+    bound.into_iter().chain(peers).collect()
+}
+
+pub(crate) fn passes(row: &Row, name: &str) -> Option<bool> {
+    row.checks.iter().find(|check| check.name == name).map(|check| check.pass)
+}
+
+pub(crate) fn verdict(row: &Row, name: &str) -> String {
+    passes(row, name).map_or("-", |pass| if pass { "pass" } else { "FAIL" }).to_owned()
+}
+
+/// Says how many rows pass each of the two checks, and which do not.
+pub(crate) fn print_failing(rows: &[Row]) {
+    for name in [BOUND, PEERS] {
+        let asked = rows.iter().filter(|row| passes(row, name).is_some()).count();
+        if asked == 0 {
+            continue;
+        }
+        let failing: Vec<_> = rows
+            .iter()
+            .filter(|row| passes(row, name) == Some(false))
+            .map(|row| format!("{} @{}", row.case, row.workers))
+            .collect();
+        let passing = asked - failing.len();
+        let list = if failing.is_empty() { "none".to_owned() } else { failing.join(", ") };
+        println!("\n`{name}`: {passing} of {asked} cells pass; failing: {list}");
     }
 }
 

@@ -169,7 +169,11 @@ impl<I: IndexedParallelIterator> ParallelIterator for StepBy<I> {
     type Source = StepSource<I::Source>;
     unsafe fn source(&mut self) -> Self::Source {
         // SAFETY: the base stays where it is as long as `self` does.
-        StepSource { base: unsafe { self.base.source() }, step: self.step }
+        let base = unsafe { self.base.source() };
+        // As good as any longer one. (`StepBy` of the standard library is lost in steps of steps
+        // that overflow.)
+        let step = self.step.min(base.len()).max(1);
+        StepSource { base, step }
     }
     fn opt_len(&self) -> Option<usize> {
         Some(self.base.opt_len()?.div_ceil(self.step))
