@@ -119,6 +119,7 @@
 //! pool ends its threads. In the child of a fork(2), a pool that was made before panics when it is
 //! entered, and the global one starts anew.
 
+mod bridge;
 mod builder;
 mod engine;
 mod error;
@@ -132,6 +133,8 @@ mod pool;
 #[doc(hidden)]
 pub use engine::model;
 
+#[cfg(feature = "rayon")]
+pub use bridge::rayon as rayon_compat;
 pub use builder::{Pinning, PoolBuilder};
 pub use error::BuildError;
 pub use fork::{BroadcastContext, Scope, broadcast, join, scope};

@@ -1,4 +1,4 @@
-//! Ordinary iterators in parallel: every item once, never far ahead of the loop, and whatever the iterator itself does.
+//! Ordinary iterators in parallel: every item once, never far ahead of the loop, whatever they do.
 #![cfg(not(any(loom, shuttle)))]
 
 mod common;
@@ -100,8 +100,10 @@ fn furthest_ahead(is_promised: bool, look_ahead: Option<usize>) -> usize {
         None => bridge,
     };
     bridge.for_each(|n| {
-        let begun = begun.fetch_add(1, Ordering::SeqCst) + 1;
-        let ahead = pulled.load(Ordering::SeqCst).saturating_sub(begun);
+        begun.fetch_add(1, Ordering::SeqCst);
+        // In this order: what happens in between makes it less, not more.
+        let pulled = pulled.load(Ordering::SeqCst);
+        let ahead = pulled.saturating_sub(begun.load(Ordering::SeqCst));
         furthest.fetch_max(ahead, Ordering::SeqCst);
         // Cheap ones, so that batches are long, and then one that is not.
         if n % 10_000 == 9_999 {
@@ -149,18 +151,28 @@ fn items_of_a_channel_do_not_wait_for_others_to_come() {
 }
 
 #[test]
-fn items_that_take_long_run_at_the_same_time() {
-    for width in [2, 3, 8] {
-        let pool = Pool::new(width).unwrap();
-        watchdog(&pool, || {
-            for _ in 0..scale(20) {
-                let meeting = Meeting::of(2);
-                pool.install(|| (0..2).par_bridge().for_each(|_| meeting.attend()));
-                let meeting = Meeting::of(2);
-                let unknown = (0..2).filter(|_| true);
-                pool.install(|| unknown.par_bridge().for_each(|_| meeting.attend()));
-            }
-        });
+fn a_bridge_is_shared_between_workers() {
+    for width in [2, 3] {
+        for is_promised in [false, true] {
+            let pool = Pool::new(width).unwrap();
+            let threads = Mutex::new(HashSet::new());
+            // Until as many threads take part.
+            let is_enough = |_: &u32| {
+                let mut threads = threads.lock().unwrap();
+                threads.insert(std::thread::current().id());
+                let is_enough = threads.len() == width;
+                drop(threads);
+                work_for(Duration::from_micros(20));
+                is_enough
+            };
+            let found = watchdog(&pool, || {
+                pool.install(|| match is_promised {
+                    true => (0..100_000).par_bridge().find_any(is_enough),
+                    false => (0..100_000).filter(|_| true).par_bridge().find_any(is_enough),
+                })
+            });
+            assert!(found.is_some(), "{} of {width} threads", threads.lock().unwrap().len());
+        }
     }
 }
 
@@ -224,7 +236,7 @@ fn a_panic_in_the_iterator_ends_the_loop_and_the_iterator_is_not_asked_again() {
                 let items = (0..100).map(make);
                 let thrown: usize = caught(|| {
                     let work = |item: Item<'_>| {
-                        if item.index % 5 == 0 {
+                        if item.index.is_multiple_of(5) {
                             work_for(Duration::from_micros(20));
                         }
                     };
@@ -295,7 +307,7 @@ fn the_stack_does_not_grow_with_the_number_of_items() {
         (*low, *high) = (place.min(*low), place.max(*high));
         drop(places);
         // Now and then somebody has nothing to do and asks.
-        if n % 64 == 0 {
+        if n.is_multiple_of(64) {
             std::thread::yield_now();
         }
     };

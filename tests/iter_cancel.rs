@@ -67,7 +67,9 @@ fn nothing_runs_under_a_token_that_is_cancelled_already() {
     at_each_width(|pool| {
         let (token, calls) = (CancelToken::new(), AtomicUsize::new(0));
         token.cancel_with(CancelCause::Shutdown);
-        let call = |_| drop(calls.fetch_add(1, Ordering::Relaxed));
+        let call = |_| {
+            calls.fetch_add(1, Ordering::Relaxed);
+        };
         pool.install(|| {
             let cancelled = (0..10).into_par_iter().with_token(&token).for_each(call).unwrap_err();
             assert_eq!(cancelled.cause(), &CancelCause::Shutdown);

@@ -1,5 +1,5 @@
-//! The collections of the standard library in parallel: the same items in the same order as their ordinary iterators,
-//! each dropped exactly once whatever panics.
+//! The collections of the standard library in parallel: the same items in the same order as their
+//! ordinary iterators, each dropped exactly once whatever panics.
 #![cfg(not(any(loom, shuttle)))]
 
 mod common;
@@ -83,7 +83,9 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn every_collection_is_iterated_over_like_its_ordinary_self(v in items(), at in 0..4_000_usize) {
+    fn every_collection_is_iterated_over_like_its_ordinary_self(
+        v in items(), at in 0..4_000_usize,
+    ) {
         in_each_pool(|| {
             let pairs = || v.iter().map(|&n| (n, n / 2));
             check!(deque_of(v.clone(), at), |n| *n += 1);
@@ -460,6 +462,7 @@ fn a_drain_whose_items_panic_when_dropped_leaves_the_collection_whole() {
 }
 
 #[test]
+#[expect(clippy::mutable_key_type, reason = "the counters are no part of the key")]
 fn a_key_that_panics_when_it_is_compared_drops_each_item_once() {
     struct Picky<'a>(Item<'a>);
     impl PartialEq for Picky<'_> {

@@ -45,7 +45,9 @@ fn into_seq_iter_does_not_run_ahead_of_its_window() {
             let made = AtomicUsize::new(0);
             let mut seq = (0..100_000_usize)
                 .into_par_iter()
-                .inspect(|_| drop(made.fetch_add(1, Ordering::Relaxed)))
+                .inspect(|_| {
+                    made.fetch_add(1, Ordering::Relaxed);
+                })
                 .into_seq_iter_by(10);
             assert_eq!(made.load(Ordering::Relaxed), 0, "lazy");
             for taken in 1..=1_000 {

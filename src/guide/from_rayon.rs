@@ -101,7 +101,7 @@
 //! # Crates that give rayon's iterators
 //!
 //! With the feature `rayon`, an indexed parallel iterator of rayon, such as those of ndarray,
-//! hashbrown or indexmap, runs on a pool of this crate: see `windlass::rayon`.
+//! hashbrown or indexmap, runs on a pool of this crate: see `windlass::rayon_compat`.
 
 #[expect(unused_imports, reason = "for the links")]
 use crate::{

@@ -9,7 +9,7 @@ pub(crate) mod adapters;
 pub(crate) mod attempt;
 pub(crate) mod cancel;
 pub(crate) mod collections;
-mod consumers;
+pub(crate) mod consumers;
 pub(crate) mod convert;
 mod drive;
 pub(crate) mod indexed;
@@ -40,7 +40,7 @@ fn run<I: ParallelIterator, C: Consumer<I::Item>>(mut iter: I, consumer: C) -> C
     run_source(source, consumer)
 }
 
-fn run_source<S: Source, C: Consumer<S::Item>>(source: S, consumer: C) -> C::Out {
+pub(crate) fn run_source<S: Source, C: Consumer<S::Item>>(source: S, consumer: C) -> C::Out {
     with_current_registry(|registry| drive(registry, source, consumer))
 }
 

@@ -87,12 +87,14 @@ where
 
 /// The expression says how much room to make for how many items.
 macro_rules! extend {
-    ($([$($generics:tt)*] $into:ty, $item:ty, |$this:ident, $len:ident| $reserve:expr;)*) => {$(
+    ($([$($generics:tt)*] $into:ty, $item:ty $(, |$c:ident, $len:ident| $reserve:expr)?;)*) => {$(
         impl<$($generics)*> ParallelExtend<$item> for $into {
             fn par_extend<I: IntoParallelIterator<Item = $item>>(&mut self, items: I) {
                 let pieces = gather(items.into_par_iter());
-                let ($this, $len) = (&mut *self, total(&pieces));
-                $reserve;
+                $(
+                    let ($c, $len) = (&mut *self, total(&pieces));
+                    $reserve;
+                )?
                 for piece in pieces {
                     self.extend(piece);
                 }
@@ -113,8 +115,8 @@ extend! {
     [T: Send + Eq + Hash, S: BuildHasher] HashSet<T, S>, T, |set, len| {
         set.reserve(new_keys(len, set.is_empty()))
     };
-    [K: Send + Ord, V: Send] BTreeMap<K, V>, (K, V), |_map, _len| ();
-    [T: Send + Ord] BTreeSet<T>, T, |_set, _len| ();
+    [K: Send + Ord, V: Send] BTreeMap<K, V>, (K, V);
+    [T: Send + Ord] BTreeSet<T>, T;
 }
 
 /// As in the standard library: half of the keys may be there already.

@@ -91,9 +91,14 @@ impl<T: Ord> VecLike for BinaryHeap<T> {
 pub struct Drain<'data, C: VecLike> {
     collection: &'data mut C,
     range: Range<usize>,
-    /// The collection's memory while the loop runs, with the items before the drained ones; and the
-    /// items behind those.
-    taken: Option<(Vec<C::Item>, Vec<C::Item>)>,
+    taken: Option<Taken<C::Item>>,
+}
+
+/// A collection that is taken apart while the loop runs.
+struct Taken<T> {
+    /// Its memory, with the items before the drained ones.
+    vec: Vec<T>,
+    behind: Vec<T>,
 }
 
 impl<C: VecLike + fmt::Debug> fmt::Debug for Drain<'_, C> {
@@ -110,7 +115,7 @@ impl<C: VecLike> Drain<'_, C> {
     fn take(&mut self) -> &mut Vec<C::Item> {
         let mut vec = std::mem::take(self.collection).into_vec();
         let behind = vec.split_off(self.range.end);
-        &mut self.taken.insert((vec, behind)).0
+        &mut self.taken.insert(Taken { vec, behind }).vec
     }
 }
 
@@ -136,7 +141,7 @@ impl<C: VecLike> Drop for Drain<'_, C> {
         if is_unused {
             self.take();
         }
-        let Some((mut vec, mut behind)) = self.taken.take() else { return };
+        let Some(Taken { mut vec, mut behind }) = self.taken.take() else { return };
         // Dropped at the end, when all is in its place: it runs user code.
         let _unwanted = is_unused.then(|| vec.split_off(self.range.start));
         vec.append(&mut behind);

@@ -76,7 +76,7 @@ impl Cut {
 
 /// Where one item ends and the next begins.
 #[doc(hidden)]
-pub trait Rule<V>: Sync {
+pub trait Rule<V: Run>: Sync {
     /// Whether nothing is an item too, as it is beside a separator.
     const YIELDS_EMPTY: bool;
     /// The first cut at a separator that begins in `from..to`.
@@ -84,6 +84,11 @@ pub trait Rule<V>: Sync {
     /// The last cut at a separator that begins before `to`.
     fn rfind(&self, run: &V, to: usize) -> Option<Cut>;
     fn items(&self, run: V) -> impl Iterator<Item = V>;
+    /// The item in a run that has no separator, unless at its end; none if that is all.
+    #[inline]
+    fn item(&self, run: V) -> Option<V> {
+        (Self::YIELDS_EMPTY || run.size() > 0).then_some(run)
+    }
 }
 
 /// What is left of an input, and the rule by which it is cut.
@@ -107,6 +112,30 @@ impl<V: Run, R: Rule<V>> SplitSource<V, R> {
     fn find(&self, run: &V, n: usize) -> (usize, Option<Cut>) {
         let from = run.floor(n.saturating_sub(1).min(self.unsearched));
         (from, self.rule.find(run, from, self.unsearched))
+    }
+
+    /// Cuts `run` behind at least `n` units, keeps the rest, and returns the items before the last
+    /// and the last: that one was searched already, and may be long.
+    #[inline]
+    fn cut_front(&mut self, run: V, n: usize) -> (Option<V>, Option<V>) {
+        let (from, found) = self.find(&run, n);
+        let front = match found {
+            Some(cut) => {
+                let (front, rest) = cut.of(run);
+                self.unsearched -= cut.start;
+                self.rest = Some(rest);
+                front
+            }
+            None => run,
+        };
+        let (head, last) = match self.rule.rfind(&front, from) {
+            Some(cut) => {
+                let (head, last) = cut.of(front);
+                (Some(head), last)
+            }
+            None => (None, front),
+        };
+        (head, self.rule.item(last))
     }
 }
 
@@ -132,7 +161,7 @@ unsafe impl<V: Run, R: Rule<V>> Source for SplitSource<V, R> {
         let Some(run) = self.rest.take() else { return (self, none) };
         let (from, found) = self.find(&run, index);
         let (cut, near, far) = match found.filter(|cut| R::YIELDS_EMPTY || cut.start < run.size()) {
-            Some(cut) => (cut, from, self.unsearched - cut.start),
+            Some(cut) => (cut, from, 0),
             None => match rule.rfind(&run, from) {
                 Some(cut) => (cut, cut.end.min(from), 0),
                 None => return (SplitSource { rest: Some(run), unsearched: 0, rule }, none),
@@ -147,16 +176,8 @@ unsafe impl<V: Run, R: Rule<V>> Source for SplitSource<V, R> {
     #[inline]
     fn take_front(&mut self, n: usize) -> impl Iterator<Item = V> {
         let front = if n == 0 { None } else { self.rest.take() };
-        let front = front.map(|run| match self.find(&run, n).1 {
-            Some(cut) => {
-                self.unsearched -= cut.start;
-                let (front, rest) = cut.of(run);
-                self.rest = Some(rest);
-                front
-            }
-            None => run,
-        });
-        front.into_iter().flat_map(|front| self.rule.items(front))
+        let (head, last) = front.map_or((None, None), |run| self.cut_front(run, n));
+        head.into_iter().flat_map(|head| self.rule.items(head)).chain(last)
     }
 }
 

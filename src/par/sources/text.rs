@@ -21,6 +21,8 @@ pub trait Pattern: private::Sealed + Sized + Sync + Send {
     #[doc(hidden)]
     fn split_terminator<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str>;
     #[doc(hidden)]
+    fn strip_suffix<'t>(&self, text: &'t str) -> &'t str;
+    #[doc(hidden)]
     fn matches<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str>;
     #[doc(hidden)]
     fn match_indices<'t>(&self, text: &'t str) -> impl Iterator<Item = (usize, &'t str)>;
@@ -59,6 +61,11 @@ macro_rules! patterns {
             fn split_terminator<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str> {
                 let $this = self;
                 text.split_terminator($as_std)
+            }
+            #[inline]
+            fn strip_suffix<'t>(&self, text: &'t str) -> &'t str {
+                let $this = self;
+                text.strip_suffix($as_std).unwrap_or(text)
             }
             #[inline]
             fn matches<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str> {
@@ -193,11 +200,11 @@ fn behind(text: &str, at: usize) -> usize {
     at + text[at..].chars().next().map_or(0, char::len_utf8)
 }
 
-/// `$end` says where the left part ends, given where the separator begins and where it does.
+/// `$end` says where the left part ends, given where a separator begins and what is behind it.
 macro_rules! rules {
     ($(
         $name:ident $(<$p:ident>)? empty: $empty:tt, |$this:ident| $separator:expr,
-        |$at:ident, $behind:ident| $end:expr, |$text:ident| $items:expr;
+        |$at:ident, $behind:ident| $end:expr, |$text:ident| $items:expr, $item:expr;
     )*) => {$(
         impl<'ch $(, $p: Pattern)?> Rule<&'ch str> for $name $(<$p>)? {
             const YIELDS_EMPTY: bool = $empty;
@@ -219,21 +226,65 @@ macro_rules! rules {
                 let $this = self;
                 $items
             }
+            #[inline]
+            #[allow(unused_variables, reason = "not every rule looks at the separator")]
+            fn item(&self, $text: &'ch str) -> Option<&'ch str> {
+                let $this = self;
+                $item
+            }
         }
     )*};
 }
 
+fn non_empty(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// A line without its end.
+fn stripped(line: &str) -> &str {
+    match line.strip_suffix('\n') {
+        Some(line) => line.strip_suffix('\r').unwrap_or(line),
+        None => line,
+    }
+}
+
 rules! {
-    Between<P> empty: true, |this| this.0, |at, _behind| at, |text| this.0.split(text);
+    Between<P> empty: true, |this| this.0, |at, _behind| at,
+    |text| this.0.split(text), Some(text);
+
     Inclusive<P> empty: false, |this| this.0, |_at, behind| behind,
-    |text| this.0.split_inclusive(text);
+    |text| this.0.split_inclusive(text), non_empty(text);
+
     Terminated<P> empty: false, |this| this.0, |_at, behind| behind,
-    |text| this.0.split_terminator(text);
-    ByLine empty: false, |_this| '\n', |_at, behind| behind, |text| text.lines();
+    |text| this.0.split_terminator(text), non_empty(text).map(|text| this.0.strip_suffix(text));
+
+    ByLine empty: false, |_this| '\n', |_at, behind| behind,
+    |text| text.lines(), non_empty(text).map(stripped);
+
     ByWhitespace empty: false, |_this| char::is_whitespace, |at, _behind| at,
-    |text| text.split_whitespace();
-    ByAsciiWhitespace empty: false, |_this| |c: char| c.is_ascii_whitespace(), |at, _behind| at,
-    |text| text.split_ascii_whitespace();
+    |text| text.split_whitespace(), non_empty(text.trim_end());
+}
+
+impl<'ch> Rule<&'ch str> for ByAsciiWhitespace {
+    const YIELDS_EMPTY: bool = false;
+    // In bytes, which is what makes it faster than `ByWhitespace`.
+    #[inline]
+    fn find(&self, run: &&'ch str, from: usize, to: usize) -> Option<Cut> {
+        let end = from + run.as_bytes()[from..to].iter().position(u8::is_ascii_whitespace)?;
+        Some(Cut { end, start: end + 1 })
+    }
+    fn rfind(&self, run: &&'ch str, to: usize) -> Option<Cut> {
+        let end = run.as_bytes()[..to].iter().rposition(u8::is_ascii_whitespace)?;
+        Some(Cut { end, start: end + 1 })
+    }
+    #[inline]
+    fn items(&self, run: &'ch str) -> impl Iterator<Item = &'ch str> {
+        run.split_ascii_whitespace()
+    }
+    #[inline]
+    fn item(&self, run: &'ch str) -> Option<&'ch str> {
+        non_empty(run.trim_ascii_end())
+    }
 }
 
 // ---- the parallel iterators

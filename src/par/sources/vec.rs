@@ -117,12 +117,6 @@ pub struct IntoIter<T> {
     vec: Vec<T>,
 }
 
-impl<T> IntoIter<T> {
-    pub(crate) fn new(vec: Vec<T>) -> Self {
-        IntoIter { vec }
-    }
-}
-
 impl<T: Send> ParallelIterator for IntoIter<T> {
     type Item = T;
     type Source = Owned<T>;
