@@ -161,7 +161,7 @@ unsafe impl<V: Run, R: Rule<V>> Source for SplitSource<V, R> {
         let Some(run) = self.rest.take() else { return (self, none) };
         let (from, found) = self.find(&run, index);
         let (cut, near, far) = match found.filter(|cut| R::YIELDS_EMPTY || cut.start < run.size()) {
-            Some(cut) => (cut, from, 0),
+            Some(cut) => (cut, from, self.unsearched - cut.start),
             None => match rule.rfind(&run, from) {
                 Some(cut) => (cut, cut.end.min(from), 0),
                 None => return (SplitSource { rest: Some(run), unsearched: 0, rule }, none),
