@@ -243,7 +243,7 @@ fn tokens_nest_and_each_ends_its_own_call() {
                 });
                 unreachable!("the outer call has ended");
             });
-            assert_eq!(result.map(|()| ()).unwrap_err().cause(), &CancelCause::Shutdown);
+            assert_eq!(result.unwrap_err().cause(), &CancelCause::Shutdown);
             assert_eq!([inner.cause(), cause_here()], NONE);
         });
     });

@@ -15,6 +15,7 @@ const MAX_LEAVES: usize = 1024;
 ///
 /// # Implementing it
 /// [`opt_len`](ParallelIterator::opt_len) must return the length.
+#[expect(clippy::len_without_is_empty, reason = "as `ExactSizeIterator`")]
 pub trait IndexedParallelIterator: ParallelIterator<Source: IndexedSource> {
     /// How many items there are.
     ///

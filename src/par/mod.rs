@@ -9,6 +9,8 @@ pub(crate) mod adapters;
 pub(crate) mod attempt;
 pub(crate) mod cancel;
 pub(crate) mod collections;
+#[cfg(doctest)]
+mod compile_fail;
 pub(crate) mod consumers;
 pub(crate) mod convert;
 mod drive;
@@ -253,7 +255,7 @@ pub fn par_map<I: IntoParallelIterator, R: Send>(
     items: I,
     f: impl Fn(I::Item) -> R + Sync,
 ) -> Vec<R> {
-    items.into_par_iter().map(|item| f(item)).collect()
+    items.into_par_iter().map(&f).collect()
 }
 
 /// [`Pool::par_for_each`] in the pool that the calling thread is in, else in [`Pool::global`].
@@ -264,7 +266,7 @@ pub fn par_map<I: IntoParallelIterator, R: Send>(
 /// assert_eq!(numbers, [2, 3, 4]);
 /// ```
 pub fn par_for_each<I: IntoParallelIterator>(items: I, f: impl Fn(I::Item) + Sync) {
-    items.into_par_iter().for_each(|item| f(item));
+    items.into_par_iter().for_each(&f);
 }
 
 /// [`Pool::par_map_reduce`] in the pool that the calling thread is in, else in [`Pool::global`].
@@ -278,7 +280,7 @@ pub fn par_map_reduce<I: IntoParallelIterator, R: Send>(
     identity: impl Fn() -> R + Sync,
     reduce: impl Fn(R, R) -> R + Sync,
 ) -> R {
-    items.into_par_iter().map(|item| map(item)).reduce(|| identity(), |a, b| reduce(a, b))
+    items.into_par_iter().map(&map).reduce(&identity, &reduce)
 }
 
 /// [`Pool::try_par_map`] in the pool that the calling thread is in, else in [`Pool::global`].
@@ -294,7 +296,7 @@ pub fn try_par_map<I: IntoParallelIterator, R: Send, E: Send>(
     items: I,
     f: impl Fn(I::Item) -> Result<R, E> + Sync,
 ) -> Result<Vec<R>, E> {
-    items.into_par_iter().map(|item| f(item)).collect()
+    items.into_par_iter().map(&f).collect()
 }
 
 /// [`Pool::try_par_for_each`] in the pool that the calling thread is in, else in [`Pool::global`].
@@ -309,7 +311,7 @@ pub fn try_par_for_each<I: IntoParallelIterator, E: Send>(
     items: I,
     f: impl Fn(I::Item) -> Result<(), E> + Sync,
 ) -> Result<(), E> {
-    items.into_par_iter().try_for_each(|item| f(item))
+    items.into_par_iter().try_for_each(&f)
 }
 
 /// [`Pool::par_chunks`] in the pool that the calling thread is in, else in [`Pool::global`].
@@ -323,7 +325,7 @@ pub fn par_chunks<T: Sync, R: Send>(
     size: usize,
     f: impl Fn(&[T]) -> R + Sync,
 ) -> Vec<R> {
-    items.par_chunks(size).map(|chunk| f(chunk)).collect()
+    items.par_chunks(size).map(&f).collect()
 }
 
 /// [`Pool::par_chunks_mut`] in the pool that the calling thread is in, else in [`Pool::global`].

@@ -1,4 +1,5 @@
 //! Adapters that turn each batch of their base into another by an adapter of the standard library.
+#![expect(clippy::redundant_closure, reason = "a `Shared` closure is called through its deref")]
 
 use crate::par::indexed::IndexedParallelIterator;
 use crate::par::iter::ParallelIterator;

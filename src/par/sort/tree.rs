@@ -70,7 +70,7 @@ impl<'a, T> Part<'a, T> {
     }
 
     /// The place where the elements are, and the other one.
-    fn from_and_to(&mut self) -> (&mut [T], &mut [MaybeUninit<T>]) {
+    fn both_places(&mut self) -> (&mut [T], &mut [MaybeUninit<T>]) {
         let home: *mut [T] = &raw mut *self.home;
         let buffer: *mut [MaybeUninit<T>] = &raw mut *self.buffer;
         // SAFETY: a slice seen as one of `MaybeUninit` has the same layout. What is written to
@@ -99,7 +99,7 @@ impl<'a, T> Part<'a, T> {
 impl<T: Send> Part<'_, T> {
     fn bring_home(&mut self) {
         if self.place == Place::Buffer {
-            let (from, to) = self.from_and_to();
+            let (from, to) = self.both_places();
             copy(from, to);
             // SAFETY: `copy` has just done so.
             unsafe { self.set_moved() };
@@ -192,7 +192,7 @@ impl<F, S> Tree<'_, F, S> {
     {
         let (is_less, piece) = (self.is_less, self.piece);
         let is_home = part.place == Place::Home;
-        let (from, to) = part.from_and_to();
+        let (from, to) = part.both_places();
         let len = from.len();
         let (left, right) = from.split_at_mut(middle);
         let (last, first) = (&left[middle - 1], &right[0]);
