@@ -1030,7 +1030,7 @@ pub trait ParallelIterator: Sized + Send {
     /// use windlass::iter::Either;
     /// use windlass::prelude::*;
     /// let (numbers, others): (Vec<u8>, Vec<&str>) = ["1", "x"].into_par_iter().partition_map(|s| {
-    ///     s.parse().map_or(Either::Right(s), Either::Left)
+    ///     s.parse::<u8>().map_or(Either::Right(s), Either::Left)
     /// });
     /// assert_eq!((numbers, others), (vec![1], vec!["x"]));
     /// ```
