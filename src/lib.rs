@@ -174,10 +174,11 @@ pub mod iter {
 /// |---|---|---|
 /// | slices, vectors, arrays, `BinaryHeap` | in place | in place |
 /// | `VecDeque` | in place, as two slices | in place; rotated first if it wraps around |
-/// | `HashMap`, `HashSet`, `BTreeMap`, `BTreeSet`, `LinkedList` | references are gathered first | items are gathered first |
+/// | `HashMap`, `HashSet`, `BTreeMap`, `BTreeSet`, `LinkedList` | gathered first | gathered first |
 ///
-/// What cannot be cut is gathered into a vector by the calling thread when the parallel iterator is
-/// made. So all of them are indexed, and those that have an order keep it.
+/// Where a collection cannot be cut, its items or references to them are gathered into a vector, by
+/// the calling thread, when the parallel iterator is made. So all of them are indexed, and those
+/// that have an order keep it.
 ///
 /// To collect into one of them the items are brought together in parallel, in their order, and
 /// inserted by the calling thread: so of several equal keys the last one's value stays, as in an

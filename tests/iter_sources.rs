@@ -1,4 +1,5 @@
-//! Sources that are not collections: one item or none, the same item again, data that a closure cuts, trees, tuples.
+//! Sources that are not collections: one item or none, the same item again, data that a closure
+//! cuts, trees, tuples.
 #![cfg(not(any(loom, shuttle)))]
 
 mod common;
@@ -366,7 +367,9 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn tuples_are_as_long_as_the_shortest_and_cut_alike(lens in any::<[u8; 12]>(), skip in 0..5_usize) {
+    fn tuples_are_as_long_as_the_shortest_and_cut_alike(
+        lens in any::<[u8; 12]>(), skip in 0..5_usize,
+    ) {
         in_each_pool(|| {
             let [a, b, c, d, ..] = lens.map(|len| usize::from(len) * 8);
             let least = a.min(b).min(c);
@@ -375,11 +378,13 @@ proptest! {
             let three = || three.clone().into_par_iter();
             assert_eq!(three().len(), least);
             assert_eq!(three().collect::<Vec<_>>(), plain);
-            assert!(three().rev().skip(skip).collect::<Vec<_>>().into_iter().eq(plain.iter().rev().skip(skip).copied()));
-            assert!(three().chunks(3).collect::<Vec<_>>().into_iter().eq(plain.chunks(3).map(<[_]>::to_vec)));
+            let back: Vec<_> = three().rev().skip(skip).collect();
+            assert!(back.into_iter().eq(plain.iter().rev().skip(skip).copied()));
+            let chunks: Vec<_> = three().chunks(3).collect();
+            assert!(chunks.into_iter().eq(plain.chunks(3).map(<[_]>::to_vec)));
 
             let v: [Vec<usize>; 12] = lens.map(|len| (0..usize::from(len)).collect());
-            let [ref a, ref b, ref c, ref d0, ref e, ref f, ref g, ref h, ref i, ref j, ref k, ref l] = v;
+            let [a, b, c, d0, e, f, g, h, i, j, k, l] = &v;
             let all = (a, b, c, d0, e, f, g, h, i, j, k, l).into_par_iter();
             let least = usize::from(*lens.iter().min().unwrap());
             assert_eq!(all.len(), least);
@@ -391,8 +396,10 @@ proptest! {
 
             let mut pair = (vec![0; d], vec![1_usize; d + 3]);
             pair.par_iter_mut().enumerate().for_each(|(i, (a, b))| (*a, *b) = (i, i * i));
-            assert!(pair.par_iter().map(|(a, b)| (*a, *b)).eq((0..d).into_par_iter().map(|i| (i, i * i))));
-            assert_eq!((pair.0,).into_par_iter().map(|(a,)| a).sum::<usize>(), (0..d).sum::<usize>());
+            let squares = (0..d).into_par_iter().map(|i| (i, i * i));
+            assert!(pair.par_iter().map(|(a, b)| (*a, *b)).eq(squares));
+            let sum: usize = (pair.0,).into_par_iter().map(|(a,)| a).sum();
+            assert_eq!(sum, (0..d).sum::<usize>());
         });
     }
 }

@@ -244,7 +244,8 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
     /// Runs the loop with whoever wants to take part. Its far half is published at once, even if
     /// nobody could take it now: somebody may be free before the first item is done.
     fn share(self, worker: &Worker) -> C::Out {
-        if self.may_split() { self.split(worker) } else { self.run(worker) }
+        let is_alone = worker.registry().width() == 1;
+        if self.may_split() && !is_alone { self.split(worker) } else { self.run(worker) }
     }
 
     /// Gives the far half away and goes on with the near one.
@@ -252,7 +253,7 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
         let Loop { source, consumer, control, cost } = self;
         let mid = source.len().div_ceil(2);
         // Results on either side of the cut should not share a cache line.
-        let mid = if mid >= 4 * ROUND { mid.next_multiple_of(ROUND) } else { mid };
+        let mid = if mid >= 4 * ROUND { mid - mid % ROUND } else { mid };
         let (near_source, far_source) = source.split_at(mid);
         let (near_consumer, far_consumer) = consumer.split_at(mid);
         let near = Loop { source: near_source, consumer: near_consumer, control, cost };

@@ -11,6 +11,26 @@ use std::num::NonZeroUsize;
 /// The most leaves of a deterministic reduction.
 const MAX_LEAVES: usize = 1024;
 
+/// How many items a leaf of a deterministic reduction has, by their number alone: one if there are
+/// few, and soon some, because a leaf costs about as much as ten additions.
+fn leaf_len(len: usize) -> usize {
+    (len / 16).clamp(1, 8).max(len.div_ceil(MAX_LEAVES))
+}
+
+/// Combines leaves as a balanced tree.
+fn combine<T: Send>(leaves: &mut [Option<T>], op: &(impl Fn(T, T) -> T + Sync)) -> Option<T> {
+    match leaves {
+        [] => None,
+        [leaf] => leaf.take(),
+        [left, right] => Some(op(left.take()?, right.take()?)),
+        _ => {
+            let (left, right) = leaves.split_at_mut(leaves.len().next_power_of_two() / 2);
+            let (left, right) = crate::join(|| combine(left, op), || combine(right, op));
+            Some(op(left?, right?))
+        }
+    }
+}
+
 /// A [`ParallelIterator`] that knows how many items it has, and which comes where.
 ///
 /// # Implementing it
@@ -387,23 +407,9 @@ pub trait IndexedParallelIterator: ParallelIterator<Source: IndexedSource> {
         OP: Fn(Self::Item, Self::Item) -> Self::Item + Sync + Send,
         ID: Fn() -> Self::Item + Sync + Send,
     {
-        let size = self.len().div_ceil(MAX_LEAVES).max(1);
-        let mut level: Vec<_> = self.fold_chunks(size, &identity, &op).collect();
-        while level.len() > 1 {
-            level = level
-                .into_par_iter()
-                .fold_chunks(
-                    2,
-                    || None,
-                    |left, right| match left {
-                        None => Some(right),
-                        Some(left) => Some(op(left, right)),
-                    },
-                )
-                .map(|node| node.expect("a chunk has an item"))
-                .collect();
-        }
-        level.pop().unwrap_or_else(identity)
+        let size = leaf_len(self.len());
+        let mut leaves: Vec<_> = self.fold_chunks(size, &identity, &op).map(Some).collect();
+        combine(&mut leaves, &op).unwrap_or_else(identity)
     }
 
     /// The sum, grouped as in [`reduce_deterministic`](Self::reduce_deterministic).

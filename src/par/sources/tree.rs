@@ -6,12 +6,12 @@ use crate::par::source::{Shared, Source};
 use crate::pool::with_current_registry;
 use std::{fmt, iter};
 
-/// So often a part may be cut, and its parts again, at any time; after that, only if it has visited
-/// so many percent more nodes since the last cut. Each cut is a frame on the stack of whoever goes
-/// on: so there are some 250 at most, even where a cut leaves nearly everything on one side, as in a
-/// tree that is little more than a path.
+/// So often a part may be cut, and its parts again, at any time; after that, only when it has taken
+/// an eighth more steps than at the last cut. Each cut is a frame on the stack of whoever goes on.
+/// So there are some 200 at most in a walk of a billion steps, even where a cut leaves nearly all
+/// on one side, as in a tree that is little more than a path.
 const FREE_CUTS: u32 = 64;
-const GROWTH_PERCENT: usize = 12;
+const MIN_GROWTH: usize = 16;
 /// While a part cannot be cut, the driver has nothing to decide: it need not look more often.
 const SLICE_US: u64 = 4;
 const MAX_SLICE: usize = 1024;
@@ -143,7 +143,7 @@ impl<E> Pending<E> {
     fn may_cut(&self) -> bool {
         let growth = self.taken - self.taken_before;
         self.steps.len() > 1
-            && (self.num_cuts < FREE_CUTS || growth > self.taken_before / 100 * GROWTH_PERCENT)
+            && (self.num_cuts < FREE_CUTS || growth >= (self.taken_before / 8).max(MIN_GROWTH))
     }
 
     /// How many steps are thought to come of one that is pending: as many as there were so far. A
@@ -230,7 +230,8 @@ impl Slice {
 }
 
 macro_rules! by_steps {
-    ($source:ident<$s:ident, $step:ty>, |$children_of:ident, $steps:ident, $next:ident| $take:expr) => {
+    ($source:ident<$s:ident, $step:ty>,
+        |$children_of:ident, $steps:ident, $next:ident| $take:expr) => {
         #[doc(hidden)]
         #[expect(missing_debug_implementations, reason = "nobody sees it")]
         pub struct $source<$s, B> {
