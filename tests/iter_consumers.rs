@@ -256,7 +256,7 @@ fn a_float_that_compares_with_nothing() {
 #[test]
 fn floating_point_results_do_not_depend_on_the_workers() {
     for n in [0, 1, 1_000, 1_025, 100_003] {
-        let term = |i: usize| 1.0 / (i as f64 + 0.1) * if i % 3 == 0 { -1.0 } else { 1.0 };
+        let term = |i: usize| 1.0 / (i as f64 + 0.1) * if i.is_multiple_of(3) { -1.0 } else { 1.0 };
         let sums: Vec<u64> = pools()
             .iter()
             .flat_map(|pool| {
@@ -359,7 +359,7 @@ const LOOPS: &[(&str, Loop)] = &[
     ("filter", |v, hit| {
         let keep = |item: &Item<'_>| {
             hit(item.index);
-            item.index % 2 == 0
+            item.index.is_multiple_of(2)
         };
         drop(v.into_par_iter().filter(keep).collect::<Vec<_>>());
     }),
