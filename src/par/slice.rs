@@ -9,12 +9,12 @@ use super::sources::split::{
     ChunkBy, ChunkByMut, Split, SplitInclusive, SplitInclusiveMut, SplitMut,
 };
 use super::sources::windows::{ArrayWindows, Windows};
+use std::cmp::Ordering;
 
 #[track_caller]
 fn check_size(size: usize) {
     assert!(size > 0, "the size of a chunk must be at least 1");
 }
-use std::cmp::Ordering;
 
 /// Parallel methods of slices, by shared reference.
 pub trait ParallelSlice<T: Sync> {
