@@ -5,6 +5,8 @@ mod common;
 
 use common::*;
 use std::collections::HashSet;
+// Or the compiler adds up an endless row of ones by a multiplication.
+use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -83,7 +85,7 @@ fn nothing_runs_under_a_token_that_is_cancelled_already() {
 fn a_deadline_ends_an_endless_loop() {
     at_each_width(|pool| {
         pool.install(|| {
-            let ones = || windlass::iter::repeat(1_u64);
+            let ones = || windlass::iter::repeat(1_u64).map(black_box);
             let cause = |result: Result<u64, Cancelled>| result.unwrap_err().cause().clone();
             let soon = Duration::from_millis(5);
             assert_eq!(
@@ -109,7 +111,10 @@ fn another_thread_may_cancel() {
                 token.cancel();
             });
             let sum = pool.install(|| {
-                windlass::iter::repeat(1_u64).with_token(&token).reduce(|| 0, u64::wrapping_add)
+                windlass::iter::repeat(1_u64)
+                    .map(black_box)
+                    .with_token(&token)
+                    .reduce(|| 0, u64::wrapping_add)
             });
             assert!(sum.is_err());
         });
@@ -223,7 +228,8 @@ fn a_task_belongs_to_its_scope() {
 fn tokens_nest_and_each_ends_its_own_call() {
     at_each_width(|pool| {
         pool.install(|| {
-            let endless = || windlass::iter::repeat(1_u64).reduce(|| 0, u64::wrapping_add);
+            let endless =
+                || windlass::iter::repeat(1_u64).map(black_box).reduce(|| 0, u64::wrapping_add);
             let (outer, inner) = (CancelToken::new(), CancelToken::new());
             // The inner one alone.
             let result = outer.run(|| {

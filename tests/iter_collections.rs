@@ -81,7 +81,6 @@ macro_rules! check {
 
 proptest! {
     #![proptest_config(config())]
-
     #[test]
     fn every_collection_is_iterated_over_like_its_ordinary_self(
         v in items(), at in 0..4_000_usize,

@@ -246,6 +246,17 @@ fn many_panics_and_many_errors_drop_every_value_once() {
 }
 
 #[test]
+fn as_many_long_items_as_workers_are_run_at_the_same_time() {
+    let pool = Pool::new(8).unwrap();
+    watchdog(&pool, || {
+        let meeting = Meeting::of(8);
+        // Each waits for all others: nobody is answered by one that has begun. This is the first
+        // loop from here, so nothing is known of how long its items take.
+        pool.par_for_each(0..8, |_| meeting.attend());
+    });
+}
+
+#[test]
 fn a_panic_in_reduce_drops_every_value_once() {
     at_each_width(|pool| {
         // A hundred items are combined 99 times.

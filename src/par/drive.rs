@@ -244,12 +244,22 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
     /// Runs the loop with whoever wants to take part. Its far half is published at once, even if
     /// nobody could take it now: somebody may be free before the first item is done.
     fn share(self, worker: &Worker) -> C::Out {
-        let is_alone = worker.registry().width() == 1;
-        if self.may_split() && !is_alone { self.split(worker) } else { self.run(worker) }
+        self.spread(worker, worker.registry().width().next_power_of_two().ilog2())
+    }
+
+    /// Splits the loop into two parts; into one for each worker, in so many levels, if an item may
+    /// take long: nobody is answered before the first one is done.
+    fn spread(self, worker: &Worker, levels: u32) -> C::Out {
+        if levels == 0 || !self.may_split() {
+            return self.run(worker);
+        }
+        let batch = worker.registry().us(BATCH_US);
+        let may_be_long = self.cost == 0 || self.cost / SCALE >= batch;
+        self.split(worker, if may_be_long { levels - 1 } else { 0 })
     }
 
     /// Gives the far half away and goes on with the near one.
-    fn split(self, worker: &Worker) -> C::Out {
+    fn split(self, worker: &Worker, levels: u32) -> C::Out {
         let Loop { source, consumer, control, cost } = self;
         let mid = source.len().div_ceil(2);
         // Results on either side of the cut should not share a cache line.
@@ -259,11 +269,11 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
         let near = Loop { source: near_source, consumer: near_consumer, control, cost };
         let far = Loop { source: far_source, consumer: far_consumer, control, cost };
         let (near, far) = worker.join_shared(
-            || near.run(worker),
+            || near.spread(worker, levels),
             || {
                 // Another worker may run this, or this one again.
                 Worker::with_current(|worker| match worker {
-                    Some(worker) => far.run(worker),
+                    Some(worker) => far.spread(worker, levels),
                     None => unreachable!("forks run on workers"),
                 })
             },
@@ -305,7 +315,7 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
                 } else if self.may_split() && self.ticks_left() > registry.us(WORTH_SPLITTING_US) {
                     worker.answer();
                     std::mem::forget(fuse);
-                    return self.split(worker);
+                    return self.split(worker, 0);
                 }
             }
             batch = self.next_batch(batch, done, took, target);
