@@ -145,7 +145,11 @@ fn items_of_a_channel_do_not_wait_for_others_to_come() {
             }
         });
         // The producer may be gone when the last of the cheap ones is done.
-        pool.install(|| items.into_iter().par_bridge().for_each(|n| drop(done.send(n))));
+        pool.install(|| {
+            items.into_iter().par_bridge().for_each(|n| {
+                let _ = done.send(n);
+            });
+        });
         drop(done);
         producer.join().unwrap();
     });
