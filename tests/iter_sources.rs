@@ -325,14 +325,16 @@ fn a_tree_is_shared_between_workers() {
                 if !threads.contains(&id) {
                     threads.push(id);
                 }
-                let is_enough = threads.len() == width;
+                let is_enough = threads.len() >= width;
                 drop(threads);
                 if !is_enough {
                     work_for(Duration::from_micros(20));
                 }
             };
             pool.install(|| iter::walk_tree_prefix(0, children).for_each(work));
-            assert_eq!(threads.lock().unwrap().len(), width);
+            // The caller is a worker, too, and one of the pool's own may take turns with it.
+            let num_threads = threads.lock().unwrap().len();
+            assert!((width..=width + 1).contains(&num_threads), "{num_threads}");
         });
     }
 }

@@ -65,7 +65,7 @@
 //! Loops are cut as Windlass cuts them: when, and as far as, another worker asks for work. So
 //! `with_min_len` is kept, and `with_max_len` says after how many items at the latest a thread
 //! looks whether somebody asks. How often `fold` and `map_init` make a state depends on that, too:
-//! a loop that nobody else takes part in makes some dozens at most.
+//! some dozens of times in a loop that nobody else takes part in, however long it is.
 
 // How it works: rayon describes a loop by a *producer*, which splits and becomes an iterator, and a
 // *consumer*, which splits and becomes a *folder*. Neither starts a thread; only rayon's own driver
@@ -82,7 +82,7 @@
 //     batches. So a part that begins is split, half by half as rayon would, down to a piece that is
 //     small against what is left; this one becomes a folder, and what the driver gives away is cut
 //     out of the others. So it cannot have every cut it likes: a part that has begun says where the
-//     next cut goes, and its source is cut there (`Cut`).
+//     next cut goes (`Cut`), and there its source is cut, and then the part itself.
 
 mod part;
 mod pinned;
@@ -119,6 +119,11 @@ pub trait OnWindlassExt: IndexedParallelIterator {
     /// The loop blocks until it is done; the calling thread takes part. As
     /// [`Pool::install`](crate::Pool::install) if the pool is full of other callers, also when the
     /// loop is short.
+    ///
+    /// # Cancellation
+    /// The loop stops early, and unwinds to the token, if the
+    /// [`CancelToken`](crate::CancelToken) it runs under is cancelled
+    /// ([`CancelToken::run`](crate::CancelToken::run)).
     ///
     /// # Examples
     /// ```

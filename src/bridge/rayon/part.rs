@@ -7,8 +7,9 @@ use rayon::iter::plumbing::{self, Folder, Producer, Reducer};
 use std::sync::Arc;
 
 /// A folder gets at most this share of what is left of its part, or a batch. So a part can be
-/// halved three times at once before it has nothing to give but what its folder holds, and one that
-/// nobody shares makes some dozens of folders at most.
+/// halved three times at once before it has nothing to give but what its folder holds; and one of
+/// `n` units that nobody shares makes at most about `16 * ln(n / 8)` folders, fewer if its batches
+/// are long.
 const PIECES: usize = 8;
 
 /// Eats one part of the loop with the folders of a consumer of rayon. The units to come are, in
@@ -134,9 +135,7 @@ impl<T, C: plumbing::Consumer<T>> Part<T, C> {
         while let Some(producer) = to_come {
             let open = if self.skip == 0 { self.open(len) } else { None };
             let n = open.as_ref().map_or(self.skip, |open| open.room).min(len);
-            if n == 0 {
-                return;
-            }
+            assert!(n > 0, "R3: a part and its source are cut at the same place");
             let front;
             (front, to_come) = split(producer, len, n);
             len -= n;
