@@ -1,17 +1,22 @@
 //! How a pool is configured and started.
 
+use crate::engine::crew::Crew;
 use crate::engine::registry::{MAX_WORKERS, Registry};
 use crate::engine::sync::{Mutex, lock, thread};
 use crate::engine::topology::{self, Topology};
 use crate::engine::unwind::AbortOnUnwind;
 use crate::engine::worker::Seated;
+use crate::job::{Board, check_at_fork, discard};
 use crate::pool::Pool;
-use crate::{BuildError, engine::sync::Ordering};
-use std::sync::Arc;
+use crate::{BuildError, Priority, engine::sync::Ordering};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 
 /// The smallest stack that a worker runs on, in bytes.
 const MIN_STACK: usize = 64 * 1024;
+
+/// How many spare threads a pool may start by default. A model needs no more to go wrong.
+const MAX_SPARES: usize = if cfg!(shuttle) { 2 } else { 32 };
 
 /// Where the workers run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,12 +55,20 @@ pub struct PoolBuilder {
     name: String,
     stack_size: Option<usize>,
     pinning: Pinning,
+    max_spare_workers: usize,
+    reserved_workers: usize,
 }
 
 impl Default for PoolBuilder {
     fn default() -> Self {
-        let name = "windlass".to_owned();
-        PoolBuilder { workers: None, name, stack_size: None, pinning: Pinning::default() }
+        PoolBuilder {
+            workers: None,
+            name: "windlass".to_owned(),
+            stack_size: None,
+            pinning: Pinning::default(),
+            max_spare_workers: MAX_SPARES,
+            reserved_workers: 0,
+        }
     }
 }
 
@@ -90,6 +103,29 @@ impl PoolBuilder {
         self
     }
 
+    /// How many threads the pool may start beyond its workers, to take the place of those that are
+    /// blocked in a wait of this crate: for a job that runs elsewhere, for a fork that was stolen,
+    /// for another pool. The default is 32.
+    ///
+    /// A thread is started when there is work and every worker is blocked, and then kept. No more
+    /// threads than the pool is wide run at once because of it. With none left, the pool runs with
+    /// fewer threads as long as others are blocked; nothing fails. What blocks by other means, say
+    /// a lock or a read, is not noticed.
+    pub fn max_spare_workers(mut self, count: usize) -> Self {
+        self.max_spare_workers = count;
+        self
+    }
+
+    /// So many threads more, which serve only jobs of
+    /// [`Priority::High`](crate::Priority::High) and above, and sleep otherwise. The default is none.
+    ///
+    /// They come on top of the pool's width: such a job starts at once even when every worker is
+    /// in the middle of a long closure, and shares the CPUs with those.
+    pub fn reserved_workers(mut self, count: usize) -> Self {
+        self.reserved_workers = count;
+        self
+    }
+
     /// Starts the pool's threads, which go to sleep at once.
     ///
     /// # Errors
@@ -107,8 +143,10 @@ impl PoolBuilder {
         if width == 0 {
             return Err(BuildError::ZeroWorkers);
         }
-        if width > MAX_WORKERS {
-            return Err(BuildError::TooManyWorkers { asked: width, max: MAX_WORKERS });
+        for asked in [width, self.max_spare_workers, self.reserved_workers] {
+            if asked > MAX_WORKERS {
+                return Err(BuildError::TooManyWorkers { asked, max: MAX_WORKERS });
+            }
         }
         if let Some(asked) = self.stack_size.filter(|&asked| asked < MIN_STACK) {
             return Err(BuildError::StackTooSmall { asked, min: MIN_STACK });
@@ -123,38 +161,25 @@ impl PoolBuilder {
         placement: Option<Placement>,
         guard: Option<AutoPinGuard>,
     ) -> Result<Pool, BuildError> {
-        let registry = Registry::new(width);
-        let placement = Arc::new(placement);
+        let reserved_level = Priority::High.level();
+        let crew = Crew::new(self.max_spare_workers, self.reserved_workers, reserved_level);
+        let registry = Registry::new(width, crew, Box::new(Board::new()), check_at_fork, discard);
+        let starter = Arc::new(Starter {
+            registry: Arc::downgrade(&registry),
+            prefix: self.name.split('\0').next().unwrap_or_default().to_owned(),
+            stack_size: self.stack_size,
+            placement,
+            threads: Mutex::new(Vec::with_capacity(width)),
+        });
+        let first_reserved = width + self.max_spare_workers;
+        let regular = (0..width).map(|index| (index, Role::Regular));
+        let reserved = (0..self.reserved_workers).map(|n| (first_reserved + n, Role::Reserved(n)));
         let (started, starts) = std::sync::mpsc::channel();
-        let mut threads = Vec::with_capacity(width);
-        let prefix = self.name.split('\0').next().unwrap_or_default();
-        for index in 0..width {
-            let mut builder = thread::Builder::new().name(format!("{prefix}-{index}"));
-            if let Some(bytes) = self.stack_size {
-                builder = builder.stack_size(bytes);
-            }
-            let context = (Arc::clone(&registry), Arc::clone(&placement), started.clone());
-            let spawned = builder.spawn(move || {
-                let (registry, placement, started) = context;
-                if let Some(placement) = &*placement {
-                    placement.apply(&registry, index);
-                }
-                drop(placement);
-                // The receiver lives until every thread that was started has said so.
-                let _ = started.send(());
-                drop(started);
-                run_worker(&registry, index);
-            });
-            match spawned {
-                Ok(thread) => threads.push(thread),
-                Err(source) => {
-                    registry.stop();
-                    for thread in threads {
-                        // A worker thread catches what user code throws, so it ends normally.
-                        let _ = thread.join();
-                    }
-                    return Err(BuildError::Spawn { worker: index, source });
-                }
+        for (index, role) in regular.chain(reserved) {
+            if let Err(source) = starter.start(index, role, Some(started.clone())) {
+                registry.stop();
+                starter.join_all();
+                return Err(BuildError::Spawn { worker: index, source });
             }
         }
         drop(started);
@@ -164,17 +189,84 @@ impl PoolBuilder {
         for () in starts {}
         #[cfg(shuttle)]
         drop(starts);
-        Ok(Pool::new_started(registry, threads, guard))
+        let spares = Arc::clone(&starter);
+        let start = move |index| spares.start(index, Role::Spare, None).is_ok();
+        registry.crew.set_starter(Box::new(start));
+        Ok(Pool::new_started(registry, starter, guard))
     }
 }
 
-fn run_worker(registry: &Registry, index: usize) {
+#[derive(Clone, Copy)]
+enum Role {
+    Regular,
+    Spare,
+    /// The nth of those.
+    Reserved(usize),
+}
+
+/// Starts the pool's threads, and joins them at the end.
+pub(crate) struct Starter {
+    registry: Weak<Registry>,
+    prefix: String,
+    stack_size: Option<usize>,
+    placement: Option<Placement>,
+    threads: Mutex<Vec<thread::JoinHandle<()>>>,
+}
+
+impl Starter {
+    fn start(
+        self: &Arc<Self>,
+        index: usize,
+        role: Role,
+        started: Option<std::sync::mpsc::Sender<()>>,
+    ) -> std::io::Result<()> {
+        let mut builder = thread::Builder::new().name(format!("{}-{index}", self.prefix));
+        if let Some(bytes) = self.stack_size {
+            builder = builder.stack_size(bytes);
+        }
+        let this = Arc::clone(self);
+        let registry = self.registry.upgrade().expect("it is in use");
+        let thread = builder.spawn(move || {
+            if let (Some(placement), Role::Regular) = (&this.placement, role) {
+                placement.apply(&registry, index);
+            }
+            drop(this);
+            if let Some(started) = started {
+                // The receiver lives until every thread that was started has said so.
+                let _ = started.send(());
+            }
+            run_worker(&registry, index, role);
+        })?;
+        lock(&self.threads).push(thread);
+        Ok(())
+    }
+
+    /// Waits for the end of all threads, which have been told to stop.
+    pub(crate) fn join_all(&self) {
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        for thread in threads {
+            // A worker thread catches what user code throws, so it ends normally.
+            let _ = thread.join();
+        }
+    }
+
+    /// Lets the threads go, which are another process's.
+    pub(crate) fn forget_all(&self) {
+        std::mem::forget(std::mem::take(&mut *lock(&self.threads)));
+    }
+}
+
+fn run_worker(registry: &Registry, index: usize, role: Role) {
     let guard = AbortOnUnwind("a worker's main loop");
-    let worker = &registry.threads()[index];
+    let worker = registry.worker(index as u32);
     worker.sit_down();
     // SAFETY: this thread alone holds the seat, until it ends; the registry outlives the guard.
     let seated = unsafe { Seated::new(worker) };
-    worker.main_loop();
+    match role {
+        Role::Regular => worker.main_loop(false),
+        Role::Spare => worker.main_loop(true),
+        Role::Reserved(nth) => worker.reserved_loop(nth),
+    }
     drop(seated);
     guard.disarm();
 }
@@ -263,12 +355,4 @@ impl Placement {
             registry.threads()[index].set_near(self.topology.victim_order(&self.cpus, index));
         }
     }
-}
-
-/// The threads of a pool, until it ends.
-pub(crate) type Threads = Mutex<Vec<thread::JoinHandle<()>>>;
-
-/// Takes the threads out.
-pub(crate) fn take_threads(threads: &Threads) -> Vec<thread::JoinHandle<()>> {
-    std::mem::take(&mut *lock(threads))
 }

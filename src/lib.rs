@@ -127,7 +127,9 @@ mod fork;
 pub mod guide;
 mod job;
 mod par;
+mod policy;
 mod pool;
+mod time;
 
 #[cfg(loom)]
 #[doc(hidden)]
@@ -138,12 +140,21 @@ pub use bridge::rayon as rayon_compat;
 pub use builder::{Pinning, PoolBuilder};
 pub use error::BuildError;
 pub use fork::{BroadcastContext, Scope, broadcast, join, scope};
-pub use job::{CancelCallback, CancelCause, CancelGuard, CancelToken, Cancelled, checkpoint};
+pub use job::{
+    CancelCallback, CancelCause, CancelGuard, CancelOutcome, CancelToken, Cancelled, JobBuilder,
+    JobCounts, JobCx, JobError, JobHandle, JobId, JobOptions, JobPanic, JobRef, JobState, JobTimes,
+    LeftJob, PanicLocation, Shutdown, ShutdownReport, SubmitError, TimeoutPhase, checkpoint,
+    current, submit,
+};
 pub use par::{
     par_chunks, par_chunks_mut, par_for_each, par_map, par_map_reduce, try_par_for_each,
     try_par_map,
 };
+pub use policy::Priority;
 pub use pool::Pool;
+#[cfg(any(test, feature = "test-util"))]
+pub use time::ManualClock;
+pub use time::{Clock, RealClock};
 
 /// Parallel iterators: the traits, and the types that their methods return.
 pub mod iter {

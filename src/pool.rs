@@ -1,18 +1,20 @@
 //! The pool: the handle that users hold, and the global one.
 
-use crate::builder::{AutoPinGuard, PoolBuilder, Threads, take_threads};
+use crate::builder::{AutoPinGuard, PoolBuilder, Starter};
 use crate::engine::registry::Registry;
-use crate::engine::sync::{Mutex, thread};
 use crate::engine::worker::{Alone, Worker};
 use crate::error::BuildError;
+use crate::job::{Board, abandon_pending};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// A pool of workers.
 ///
-/// A `Pool` is a handle: clones share the same workers. When the last handle is dropped the
-/// workers finish what is queued, and the drop waits until their threads have ended.
+/// A `Pool` is a handle: clones share the same workers. When the last handle is dropped, jobs that
+/// have not started are abandoned, and the drop waits for those that run and until the threads have
+/// ended; [`shutdown`](Pool::shutdown) does it otherwise, and in bounded time. Dropped by one of its
+/// own jobs, it waits for nothing, and the threads end by themselves.
 ///
 /// Callers take part: [`install`](Pool::install), [`join`](Pool::join), [`scope`](Pool::scope) and
 /// the `par_*` methods run on the calling thread, which counts against the pool's width for that
@@ -39,7 +41,7 @@ impl std::panic::RefUnwindSafe for Pool {}
 
 struct Inner {
     registry: Arc<Registry>,
-    threads: Threads,
+    threads: Arc<Starter>,
     _auto_pin: Option<AutoPinGuard>,
 }
 
@@ -78,10 +80,9 @@ impl Pool {
 
     pub(crate) fn new_started(
         registry: Arc<Registry>,
-        threads: Vec<thread::JoinHandle<()>>,
+        threads: Arc<Starter>,
         auto_pin: Option<AutoPinGuard>,
     ) -> Pool {
-        let threads = Mutex::new(threads);
         Pool { inner: Arc::new(Inner { registry, threads, _auto_pin: auto_pin }) }
     }
 
@@ -186,26 +187,35 @@ fn start_global(stale: *mut Pool) -> &'static Pool {
     }
 }
 
+impl Pool {
+    /// Tells the threads to end, and waits for that if it is told to. Returns whether they have.
+    pub(crate) fn end_threads(&self, waits: bool) -> bool {
+        self.registry().stop();
+        if waits {
+            self.inner.threads.join_all();
+        } else {
+            self.inner.threads.forget_all();
+        }
+        waits
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
-        let threads = take_threads(&self.threads);
         if self.registry.is_from_before_fork() {
             // The threads are the parent's. Their handles must not be joined, nor what they share
             // be freed.
-            std::mem::forget(threads);
+            self.threads.forget_all();
             std::mem::forget(Arc::clone(&self.registry));
             return;
         }
+        abandon_pending(&self.registry);
         self.registry.stop();
         // The last handle may be dropped by a job of this very pool, whose thread cannot wait for
         // itself, nor for those that may wait for it. They end by themselves.
         let inside = Worker::with_seat_in(&self.registry, |seat| seat.is_some());
-        if inside {
-            return;
-        }
-        for thread in threads {
-            // Worker threads catch what user code throws.
-            let _ = thread.join();
+        if !inside {
+            self.threads.join_all();
         }
     }
 }
@@ -218,6 +228,8 @@ impl fmt::Debug for Pool {
         f.debug_struct("Pool")
             .field("workers", &self.num_workers())
             .field("sleep", &registry.sleep.word())
+            .field("crew", &registry.crew)
+            .field("jobs", Board::of(registry))
             .field(
                 "seats",
                 &registry.seats().iter().filter(|seat| seat.is_notable()).collect::<Vec<_>>(),

@@ -15,8 +15,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
-use windlass::{CancelToken, Pool};
 use windlass::rayon_compat::OnWindlassExt as _;
+use windlass::{CancelToken, Pool};
 
 const LENGTHS: [usize; 9] = [0, 1, 2, 3, 4, 7, 100, 1_000, 20_000];
 

@@ -14,15 +14,20 @@
 //! | `region` | whether a cold tree of forks is worth a wake | `site`, `clock` |
 //! | `job` | erased jobs, the stack job of a fork | `latch`, `unwind`, `worker` |
 //! | `worker` | a seat: what is the owner's and what others see; `worker/join`: the fork stack; `worker/context`: the seats of a thread | all above |
+//! | `lanes` | jobs that wait, by level, and which of them is next | `worker`, `job` |
+//! | `crew` | threads beyond the width: spare ones for blocked ones, reserved ones | `registry`, `lanes` |
 //! | `search` | the main loop, stealing, waiting | `worker`, `registry` |
+//! | `wait` | waiting for what is neither a fork nor a task | `worker`, `registry` |
 //! | `registry` | the shared state of a pool, guests, the injector, the end | all above |
 //!
 //! `README.md` in this folder is the maintainer's map: vocabulary, protocols, races, rejected
 //! designs.
 
 pub(crate) mod clock;
+pub(crate) mod crew;
 pub(crate) mod forked;
 pub(crate) mod job;
+pub(crate) mod lanes;
 pub(crate) mod latch;
 #[cfg(loom)]
 pub mod model;
@@ -35,4 +40,5 @@ pub(crate) mod sleep;
 pub(crate) mod sync;
 pub(crate) mod topology;
 pub(crate) mod unwind;
+pub(crate) mod wait;
 pub(crate) mod worker;

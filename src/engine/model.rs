@@ -18,7 +18,7 @@ impl fmt::Debug for Sleep {
 #[allow(missing_docs, reason = "the same names in `sleep` tell")]
 impl Sleep {
     pub fn new(width: usize) -> Self {
-        Sleep(sleep::Sleep::new(width))
+        Sleep(sleep::Sleep::new(width, 0))
     }
     pub fn num_active(&self) -> usize {
         self.0.word().active()
@@ -42,7 +42,7 @@ impl Sleep {
         self.0.resume();
     }
     pub fn notify(&self) -> bool {
-        self.0.notify()
+        self.0.notify() == sleep::Notified::Woken
     }
     pub fn wake_for_certain(&self, index: usize) {
         self.0.wake_for_certain(index);
@@ -54,7 +54,9 @@ impl Sleep {
         self.0.start_search();
     }
     pub fn end_search(&self) {
-        self.0.end_search();
+        if self.0.end_search() {
+            self.0.notify();
+        }
     }
     pub fn announce(&self, index: usize) {
         self.0.announce(index);

@@ -5,7 +5,8 @@
 //! late `unpark` then reaches live memory, whoever sits there now, who takes it for a spurious
 //! wake-up. Every caller parks in a loop around its own condition.
 
-use super::sync::{AtomicU32, Condvar, Mutex, Ordering, lock};
+use super::sync::{AtomicU32, Condvar, Mutex, Ordering, lock, wait, wait_timeout};
+use std::time::Duration;
 
 const EMPTY: u32 = 0;
 const PARKED: u32 = 1;
@@ -26,6 +27,11 @@ impl Parker {
 
     /// Blocks until a token is there, and takes it. May return without one.
     pub(crate) fn park(&self) {
+        self.park_at_most(Duration::MAX);
+    }
+
+    /// As [`Self::park`], and returns after so long.
+    pub(crate) fn park_at_most(&self, most: Duration) {
         // Acquire pairs with the Release half of the swap in `unpark`: what the waker wrote before
         // it is visible after.
         if self.state.compare_exchange(TOKEN, EMPTY, Ordering::Acquire, Ordering::Relaxed).is_ok() {
@@ -40,7 +46,11 @@ impl Parker {
                 return;
             }
         }
-        let guard = self.condvar.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner());
+        let guard = if most == Duration::MAX {
+            wait(&self.condvar, guard)
+        } else {
+            wait_timeout(&self.condvar, guard, most)
+        };
         drop(guard);
         self.state.swap(EMPTY, Ordering::Acquire);
     }

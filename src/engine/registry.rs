@@ -1,14 +1,20 @@
 //! The state that the threads of one pool share, how a thread gets in, and how the pool ends.
 
 use super::clock;
+use super::crew::Crew;
 use super::job::JobRef;
-use super::sleep::Sleep;
-use super::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, fence, lock};
+use super::lanes::Lanes;
+use super::sleep::{Notified, Sleep};
+use super::sync::{
+    AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, fence, lock, wait_timeout,
+};
 use super::unwind::{self, Payload};
 use super::worker::{Belonging, Seated, Worker, context};
 use crossbeam_deque::{Injector, Steal};
 use crossbeam_utils::CachePadded;
-use std::sync::Arc;
+use std::any::Any;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 /// The most workers that a pool may have: what the packed counters of `sleep` hold, guests and
 /// resumed waiters included, with room to spare.
@@ -22,9 +28,13 @@ const WORTH_WAKING_US: u64 = 10;
 /// See the module.
 pub(crate) struct Registry {
     pub(crate) sleep: Sleep,
-    /// The pool's threads, then the guests' seats.
+    pub(crate) lanes: Lanes,
+    /// Threads beyond the width.
+    pub(crate) crew: Crew,
+    /// The pool's regular threads, the spare ones, the reserved ones, then the guests' seats.
     workers: Box<[Worker]>,
     width: usize,
+    first_guest: usize,
     /// One bit a guest seat, set while it is free.
     free_seats: Box<[AtomicU64]>,
     injector: Injector<JobRef>,
@@ -34,6 +44,14 @@ pub(crate) struct Registry {
     /// Calls from outside that wait in the injector.
     callers: Mutex<Vec<Arc<Call>>>,
     stop: AtomicBool,
+    idle: IdleWaiters,
+    /// What is built on this pool, for whoever built it.
+    above: Box<dyn Any + Send + Sync>,
+    /// Looks, from inside a job, whether that shall stop; unwinds if so.
+    pub(crate) check: fn(),
+    /// Discards a job that is left in a lane when the registry goes.
+    discard: unsafe fn(JobRef),
+    this: Weak<Registry>,
     ticks_per_us: u64,
     /// In ticks.
     pub(crate) worth_waking: u64,
@@ -42,15 +60,25 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(width: usize) -> Arc<Registry> {
+    pub(crate) fn new(
+        width: usize,
+        crew: Crew,
+        above: Box<dyn Any + Send + Sync>,
+        check: fn(),
+        discard: unsafe fn(JobRef),
+    ) -> Arc<Registry> {
         // A parked guest gives its permit back and keeps its seat, so there can be more guests
         // than permits. Without a free seat a caller is served through the injector instead.
         let seats = (2 * width).max(8);
         let ticks_per_us = clock::ticks_per_us();
-        let registry = Arc::new(Registry {
-            sleep: Sleep::new(width),
-            workers: (0..width + seats).map(|index| Worker::new(index as u32)).collect(),
+        let first_guest = width + crew.max_spares + crew.num_reserved;
+        let registry = Arc::new_cyclic(|this| Registry {
+            sleep: Sleep::new(width, crew.max_spares),
+            lanes: Lanes::new(ticks_per_us),
+            crew,
+            workers: (0..first_guest + seats).map(|index| Worker::new(index as u32)).collect(),
             width,
+            first_guest,
             free_seats: (0..seats)
                 .step_by(64)
                 .map(|first| AtomicU64::new(u64::MAX >> (64 - (seats - first).min(64))))
@@ -60,6 +88,11 @@ impl Registry {
             num_returned: CachePadded::new(AtomicUsize::new(0)),
             callers: Mutex::new(Vec::new()),
             stop: AtomicBool::new(false),
+            idle: IdleWaiters::default(),
+            above,
+            check,
+            discard,
+            this: Weak::clone(this),
             ticks_per_us,
             worth_waking: WORTH_WAKING_US * ticks_per_us,
             generation: super::forked::generation(),
@@ -81,9 +114,52 @@ impl Registry {
         &self.workers[index as usize]
     }
 
-    /// The pool's own threads.
+    /// The pool's regular threads.
     pub(crate) fn threads(&self) -> &[Worker] {
         &self.workers[..self.width]
+    }
+
+    /// The seats of the threads beyond the width, as far as such have been started.
+    fn crew_seats(&self) -> impl Iterator<Item = &Worker> {
+        let spares = self.width..self.width + self.crew.num_spares();
+        let reserved = self.first_guest - self.crew.num_reserved..self.first_guest;
+        self.workers[spares].iter().chain(&self.workers[reserved])
+    }
+
+    /// What is built on this pool.
+    #[inline]
+    pub(crate) fn above(&self) -> &(dyn Any + Send + Sync) {
+        &*self.above
+    }
+
+    /// Keeps the registry alive beyond the pool. The pool is alive now.
+    pub(crate) fn to_arc(&self) -> Arc<Registry> {
+        self.this.upgrade().expect("the pool is alive")
+    }
+
+    /// As [`Self::to_arc`], for later.
+    pub(crate) fn to_weak(&self) -> Weak<Registry> {
+        Weak::clone(&self.this)
+    }
+
+    /// Makes every worker look at its next fork whether its work shall stop.
+    pub(crate) fn ask_all_to_check(&self) {
+        for worker in self.threads().iter().chain(self.crew_seats()).chain(self.guests()) {
+            worker.ask_to_check();
+        }
+    }
+
+    pub(crate) fn kind_of_seat(&self, index: u32) -> &'static str {
+        let index = index as usize;
+        if index < self.width {
+            "Thread"
+        } else if index < self.width + self.crew.max_spares {
+            "Spare"
+        } else if index < self.first_guest {
+            "Reserved"
+        } else {
+            "Guest"
+        }
     }
 
     /// All seats, for inspection.
@@ -130,7 +206,7 @@ impl Registry {
                 // Acquire pairs with the Release of the guest who left: its stack is ours now.
                 bits = free.fetch_and(!bit, Ordering::Acquire);
                 if bits & bit != 0 {
-                    let seat = self.width + word * 64 + bit.trailing_zeros() as usize;
+                    let seat = self.first_guest + word * 64 + bit.trailing_zeros() as usize;
                     return Some(&self.workers[seat]);
                 }
             }
@@ -139,7 +215,7 @@ impl Registry {
     }
 
     fn free_seat(&self, worker: &Worker) {
-        let seat = worker.index() as usize - self.width;
+        let seat = worker.index() as usize - self.first_guest;
         // Release pairs with the Acquire in `claim_seat`.
         self.free_seats[seat / 64].fetch_or(1 << (seat % 64), Ordering::Release);
     }
@@ -156,7 +232,7 @@ impl Registry {
     fn hand_on(&self, is_searched: bool) {
         let someone_runs = self.sleep.word().active() > 0;
         if !is_searched && (someone_runs || self.has_public_work()) {
-            self.sleep.notify();
+            self.notify();
         }
         // All, because one alone may just have been served; the others take note again.
         for call in &*lock(&self.callers) {
@@ -212,39 +288,17 @@ impl Registry {
                 }
             }
             // Only the wait itself lends our places in other pools: a call that runs here needs them.
-            if self.blocking(|| call.signal.wait()) {
+            if blocking(|| call.signal.wait()) {
                 break;
             }
         }
         lock(&self.callers).retain(|other| !Arc::ptr_eq(other, call));
     }
 
-    /// Blocks the calling thread in `f`; the permits that it holds in other pools (and this one) go
-    /// to others meanwhile, because those may be what `f` waits for.
-    pub(crate) fn blocking<R>(&self, f: impl FnOnce() -> R) -> R {
-        let mut held: Vec<*const Registry> = Vec::new();
-        Worker::for_each_seat(|worker| {
-            let registry: *const Registry = worker.registry();
-            if !held.contains(&registry) {
-                // What we have forked there must not wait for us.
-                worker.publish_all();
-                worker.registry().leave();
-                held.push(registry);
-            }
-        });
-        // `f` only blocks; it does not unwind.
-        let result = f();
-        for registry in held {
-            // SAFETY: this thread has a seat in it, so it is live.
-            unsafe { (*registry).sleep.resume() };
-        }
-        result
-    }
-
     /// Queues a job from outside and sees to it that it is seen.
     pub(crate) fn inject(&self, job: JobRef) {
         self.injector.push(job);
-        self.sleep.notify();
+        self.notify();
     }
 
     // ---- sources of work
@@ -280,7 +334,7 @@ impl Registry {
         if parked {
             self.unpark(owner);
         }
-        self.sleep.notify();
+        self.notify();
     }
 
     /// Takes a returned job: any, or the very one that is asked for.
@@ -313,9 +367,11 @@ impl Registry {
     pub(crate) fn has_public_work(&self) -> bool {
         self.has_returned()
             || !self.injector.is_empty()
+            || self.lanes.levels() != 0
             || self
                 .threads()
                 .iter()
+                .chain(self.crew_seats())
                 .chain(self.guests())
                 .any(|worker| !worker.shared.forks.is_empty() || !worker.shared.lane.is_empty())
     }
@@ -332,24 +388,66 @@ impl Registry {
             &self.workers[index]
         });
         let me = me.index();
-        threads.chain(self.guests()).filter(move |worker| worker.index() != me)
+        threads
+            .chain(self.crew_seats())
+            .chain(self.guests())
+            .filter(move |worker| worker.index() != me)
     }
 
     /// The seats that hold a guest.
     fn guests(&self) -> impl Iterator<Item = &Worker> {
         self.free_seats.iter().enumerate().flat_map(move |(word, free)| {
-            let seats = (self.workers.len() - self.width - word * 64).min(64);
+            let seats = (self.workers.len() - self.first_guest - word * 64).min(64);
             // Acquire: a guest that published before we looked is seen, see `claim_seat`.
             let mut taken = !free.load(Ordering::Acquire) & (u64::MAX >> (64 - seats));
             std::iter::from_fn(move || {
                 let bit = (taken != 0).then(|| taken.trailing_zeros() as usize)?;
                 taken &= taken - 1;
-                Some(&self.workers[self.width + word * 64 + bit])
+                Some(&self.workers[self.first_guest + word * 64 + bit])
             })
         })
     }
 
     // ---- waking
+
+    /// Makes sure that published work is seen. Returns whether a thread was woken for it.
+    #[inline]
+    pub(crate) fn notify(&self) -> bool {
+        match self.sleep.notify() {
+            Notified::Nobody => false,
+            Notified::Woken => true,
+            Notified::Spare => {
+                self.start_spare();
+                true
+            }
+        }
+    }
+
+    /// A thread is about to block: if work waits, and all other threads are blocked too, a spare
+    /// thread is started.
+    fn cover(&self) {
+        if self.has_public_work() {
+            self.notify();
+        }
+    }
+
+    /// A searcher has found work.
+    pub(crate) fn end_search(&self) {
+        if self.sleep.end_search() {
+            self.notify();
+        }
+    }
+
+    /// Makes sure that a job is seen which was queued on this level.
+    #[inline]
+    pub(crate) fn notify_of_job(&self, level: u8) -> bool {
+        self.lanes.announce(level);
+        let is_woken = self.notify();
+        if !is_woken && self.crew.serves(level) {
+            self.wake_reserved();
+        }
+        is_woken
+    }
 
     /// Wakes the thread in a seat that waits on a latch.
     pub(crate) fn unpark(&self, seat: u32) {
@@ -379,9 +477,23 @@ impl Registry {
     /// Asks every thread to end once it finds no more work.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
-        for index in 0..self.width {
+        self.sleep.stop_growing();
+        for index in 0..self.width + self.crew.num_spares() {
             self.sleep.wake_for_certain(index);
         }
+        self.wake_all_reserved();
+        self.crew.settle();
+    }
+
+    /// Waits until `is_idle`, which is asked again whenever a worker has run out of work, or
+    /// somebody calls [`Self::tell_idle`]. `false`: the deadline came first.
+    pub(crate) fn wait_idle(&self, deadline: Option<Instant>, is_idle: impl Fn() -> bool) -> bool {
+        self.idle.wait(deadline, is_idle)
+    }
+
+    /// Makes those look who wait for the pool to be idle.
+    pub(crate) fn tell_idle(&self) {
+        self.idle.tell();
     }
 
     /// Panics in a child of fork(2), where the pool's threads do not exist.
@@ -395,6 +507,37 @@ impl Registry {
 
     pub(crate) fn is_from_before_fork(&self) -> bool {
         self.generation != super::forked::generation()
+    }
+}
+
+/// Blocks the calling thread in `f`; the permits that it holds in other pools (and this one) go
+/// to others meanwhile, because those may be what `f` waits for.
+pub(crate) fn blocking<R>(f: impl FnOnce() -> R) -> R {
+    let mut held: Vec<*const Registry> = Vec::new();
+    Worker::for_each_seat(|worker| {
+        let registry: *const Registry = worker.registry();
+        if !held.contains(&registry) {
+            // What we have forked there must not wait for us.
+            worker.publish_all();
+            worker.registry().leave();
+            // What is left to do there may have no thread to do it but us.
+            worker.registry().cover();
+            held.push(registry);
+        }
+    });
+    // `f` only blocks; it does not unwind.
+    let result = f();
+    for registry in held {
+        // SAFETY: this thread has a seat in it, so it is live.
+        unsafe { (*registry).sleep.resume() };
+    }
+    result
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        // SAFETY: taken out of a lane by us alone.
+        self.lanes.drain(&self.workers[..self.width], |job| unsafe { (self.discard)(job) });
     }
 }
 
@@ -526,5 +669,47 @@ impl FirstPanic {
 
     pub(crate) fn take(&self) -> Option<Payload> {
         lock(&self.0).take()
+    }
+}
+
+/// Those who wait for the pool to have nothing to do.
+#[derive(Debug, Default)]
+struct IdleWaiters {
+    count: AtomicUsize,
+    lock: Mutex<()>,
+    condvar: Condvar,
+}
+
+impl IdleWaiters {
+    fn wait(&self, deadline: Option<Instant>, is_idle: impl Fn() -> bool) -> bool {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        // Pairs with the fence in `tell`: it sees us, or we see what it has done.
+        fence(Ordering::SeqCst);
+        let mut guard = lock(&self.lock);
+        let result = loop {
+            if is_idle() {
+                break true;
+            }
+            let left = match deadline {
+                None => Duration::MAX,
+                Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
+                    None | Some(Duration::ZERO) => break false,
+                    Some(left) => left,
+                },
+            };
+            guard = wait_timeout(&self.condvar, guard, left);
+        };
+        drop(guard);
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        result
+    }
+
+    fn tell(&self) {
+        fence(Ordering::SeqCst); // as in `wait`
+        if self.count.load(Ordering::Relaxed) > 0 {
+            // Under the lock, or it could fall between a waiter's look and its wait.
+            let _guard = lock(&self.lock);
+            self.condvar.notify_all();
+        }
     }
 }

@@ -7,6 +7,7 @@
 
 use super::clock;
 use super::job::{ForkHeader, JobRef, NOBODY};
+use super::lanes::FOREIGN_LEVEL;
 use super::latch::Latch;
 use super::sync::{self, Ordering};
 use super::worker::Worker;
@@ -26,16 +27,20 @@ const PAUSES: u32 = 8;
 
 impl Worker {
     /// The life of a pool thread. Returns when the pool stops and no work is left.
-    pub(crate) fn main_loop(&self) {
+    /// A spare thread starts as a searcher with a permit, all others asleep.
+    pub(crate) fn main_loop(&self, is_spare: bool) {
         let registry = self.registry();
         let me = self.index() as usize;
+        let mut is_claimed = is_spare;
         loop {
-            registry.sleep.park(me);
+            if !std::mem::take(&mut is_claimed) {
+                registry.sleep.park(me);
+            }
             // Claimed: awake, with a permit, and counted as a searcher.
             loop {
                 if let Some(job) = self.search() {
-                    registry.sleep.end_search();
-                    self.run_at_the_bottom(job);
+                    registry.end_search();
+                    self.run_in_a_row(job);
                     registry.sleep.start_search();
                 } else if !registry.is_stopping() {
                     break;
@@ -47,7 +52,7 @@ impl Worker {
             }
             registry.sleep.announce(me);
             // The last look, at every source of work.
-            self.ask_the_busy();
+            self.ask_the_busy(None);
             if registry.is_stopping() {
                 // `stop` may have counted its sleepers before we became one.
                 registry.sleep.wake_for_certain(me);
@@ -56,8 +61,23 @@ impl Worker {
                 // others, one of which then took us instead.
                 registry.sleep.wake_for_certain(summoned);
             } else if registry.has_public_work() {
-                registry.sleep.notify();
+                registry.notify();
             }
+            registry.tell_idle();
+        }
+    }
+
+    /// Runs a job, and the jobs that wait behind it. As long as there are any, a worker need not
+    /// count as a searcher in between.
+    fn run_in_a_row(&self, job: JobRef) {
+        let registry = self.registry();
+        let mut next = Some(job);
+        while let Some(job) = next {
+            self.run_at_the_bottom(job);
+            if self.has_broadcast() || registry.sleep.is_over_width() {
+                return;
+            }
+            next = self.find_job();
         }
     }
 
@@ -68,7 +88,7 @@ impl Worker {
         loop {
             // First: a broadcast wakes its workers above the width.
             if self.has_broadcast() {
-                registry.sleep.end_search();
+                registry.end_search();
                 self.set_busy(true);
                 self.run_broadcasts();
                 self.set_busy(false);
@@ -89,7 +109,7 @@ impl Worker {
                 Some(start) if clock::since(start) > registry.us(SEARCH_US) => return None,
                 Some(_) => {}
             }
-            self.ask_the_busy();
+            self.ask_the_busy(None);
             for _ in 0..PAUSES {
                 sync::spin_loop();
             }
@@ -100,30 +120,45 @@ impl Worker {
     fn find_work(&self) -> Option<JobRef> {
         let registry = self.registry();
         let outside_first = self.random().is_multiple_of(FAIRNESS);
-        let injected = || registry.pop_injected();
+        let injected = || {
+            self.set_level(FOREIGN_LEVEL);
+            registry.pop_injected()
+        };
         outside_first
             .then(injected)
             .flatten()
             .or_else(|| self.pop_lane())
+            .or_else(|| self.find_job())
             .or_else(|| registry.pop_returned(None))
             .or_else(|| self.steal_any())
             .or_else(injected)
     }
 
     fn steal_any(&self) -> Option<JobRef> {
-        self.registry().victims(self).find_map(|victim| {
-            let job = steal_from(&victim.shared.forks).or_else(|| steal_from(&victim.shared.lane));
-            if job.is_some() {
-                self.shared.steals.fetch_add(1, Ordering::Relaxed);
-            }
-            job
-        })
+        self.registry().victims(self).find_map(|victim| self.steal_fork(victim))
     }
 
-    /// Asks every busy worker that has nothing public to publish at its next fork.
-    fn ask_the_busy(&self) {
+    /// Steals from work of this level or above.
+    pub(crate) fn steal_forks(&self, level: u8) -> Option<JobRef> {
+        let mut victims = self.registry().victims(self).filter(|victim| victim.level() <= level);
+        victims.find_map(|victim| self.steal_fork(victim))
+    }
+
+    fn steal_fork(&self, victim: &Worker) -> Option<JobRef> {
+        let level = victim.level();
+        let job = steal_from(&victim.shared.forks).or_else(|| steal_from(&victim.shared.lane));
+        if job.is_some() {
+            self.shared.steals.fetch_add(1, Ordering::Relaxed);
+            self.set_level(level);
+        }
+        job
+    }
+
+    /// Asks every busy worker that has nothing public to publish at its next fork; or only those
+    /// whose work is of this level or above.
+    pub(crate) fn ask_the_busy(&self, level: Option<u8>) {
         for victim in self.registry().victims(self) {
-            if victim.shared.forks.is_empty() {
+            if victim.shared.forks.is_empty() && level.is_none_or(|level| victim.level() <= level) {
                 victim.ask();
             }
         }
@@ -192,7 +227,7 @@ impl Worker {
             latch.retract_park();
             return;
         }
-        self.registry().blocking(|| {
+        super::registry::blocking(|| {
             while latch.is_parked() && !self.has_broadcast() {
                 self.shared.parker.park();
             }

@@ -13,7 +13,7 @@
 //!     every source of work between [`Sleep::announce`] and [`Sleep::park`].
 
 use super::park::Parker;
-use super::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use super::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use crossbeam_utils::CachePadded;
 
 const AWAKE: u32 = 0;
@@ -72,20 +72,34 @@ pub(crate) struct Sleep {
     word: CachePadded<AtomicU64>,
     width: usize,
     beds: Box<[CachePadded<Bed>]>,
+    /// Whether another spare thread may be started.
+    may_grow: AtomicBool,
+}
+
+/// What became of a wake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notified {
+    /// Nobody need be woken, or nobody may.
+    Nobody,
+    Woken,
+    /// There is a permit and no thread to take it: all are blocked. The caller holds the permit,
+    /// counted as a searcher's, and starts a spare thread with it.
+    Spare,
 }
 
 impl Sleep {
-    /// `width` workers, all of them asleep.
-    pub(crate) fn new(width: usize) -> Self {
-        let bed = || Bed {
-            state: AtomicU32::new(ASLEEP),
+    /// `width` workers, all of them asleep, and beds for so many spare threads.
+    pub(crate) fn new(width: usize, spares: usize) -> Self {
+        let bed = |index| Bed {
+            state: AtomicU32::new(if index < width { ASLEEP } else { AWAKE }),
             parker: Parker::new(),
             cpu: AtomicUsize::new(0),
         };
         Sleep {
             word: CachePadded::new(AtomicU64::new(SLEEPING * width as u64)),
             width,
-            beds: (0..width).map(|_| CachePadded::new(bed())).collect(),
+            beds: (0..width + spares).map(|index| CachePadded::new(bed(index))).collect(),
+            may_grow: AtomicBool::new(spares > 0),
         }
     }
 
@@ -153,40 +167,54 @@ impl Sleep {
 
     // ---- waking
 
-    /// Makes sure that published work is seen: by a searcher if there is one, else by one sleeper,
-    /// which is claimed and woken. Returns whether a thread was woken.
+    /// No spare thread is started any more.
+    pub(crate) fn stop_growing(&self) {
+        self.may_grow.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether all threads are blocked, so that another one should take a permit.
     #[inline]
-    pub(crate) fn notify(&self) -> bool {
+    fn wants_spare(&self, word: Word) -> bool {
+        word.active() < self.width && self.may_grow.load(Ordering::Relaxed)
+    }
+
+    /// Makes sure that published work is seen: by a searcher if there is one, else by one sleeper,
+    /// which is claimed and woken.
+    #[inline]
+    pub(crate) fn notify(&self) -> Notified {
         // Pairs with the fence in `announce`: either we see the sleeper, or it sees our work.
         fence(Ordering::SeqCst);
         let word = self.word();
-        if word.searching() > 0 || word.sleeping() == 0 {
-            return false;
+        if word.searching() > 0 || (word.sleeping() == 0 && !self.wants_spare(word)) {
+            return Notified::Nobody;
         }
         self.notify_slow(word)
     }
 
     #[cold]
-    fn notify_slow(&self, mut word: Word) -> bool {
+    fn notify_slow(&self, mut word: Word) -> Notified {
         loop {
-            if word.searching() > 0 || word.sleeping() == 0 {
-                return false;
+            if word.searching() > 0 || (word.sleeping() == 0 && !self.wants_spare(word)) {
+                return Notified::Nobody;
             }
             // With every permit taken, the note and the look at `active` must be one step, or the
             // last permit could come back between them, unseen by either side.
-            let (next, claim) = if word.active() < self.width {
-                (Word(word.0 - SLEEPING + SEARCHING + ACTIVE), true)
+            let (next, done) = if word.sleeping() == 0 {
+                (Word(word.0 + SEARCHING + ACTIVE), Notified::Spare)
+            } else if word.active() < self.width {
+                (Word(word.0 - SLEEPING + SEARCHING + ACTIVE), Notified::Woken)
             } else if word.is_deferred() {
-                return false;
+                return Notified::Nobody;
             } else {
-                (Word(word.0 | DEFERRED), false)
+                (Word(word.0 | DEFERRED), Notified::Nobody)
             };
             match self.swap_word(word, next) {
-                Ok(()) if claim => {
-                    self.wake_claimed(None);
-                    return true;
+                Ok(()) => {
+                    if done == Notified::Woken {
+                        self.wake_claimed(None);
+                    }
+                    return done;
                 }
-                Ok(()) => return false,
                 Err(now) => word = now,
             }
         }
@@ -211,7 +239,7 @@ impl Sleep {
         loop {
             // Low indices first, so that a lightly loaded pool keeps using the same warm workers;
             // but not one that is pinned to the CPU the caller runs on, if there is another.
-            let order = wanted.into_iter().chain(0..self.width);
+            let order = wanted.into_iter().chain(0..self.beds.len());
             let mut fallback = None;
             for index in order {
                 if self.beds[index].state.load(Ordering::Relaxed) != ASLEEP {
@@ -252,13 +280,11 @@ impl Sleep {
         self.word.fetch_add(SEARCHING, Ordering::AcqRel);
     }
 
-    /// A searcher has found work. The last one sees to it that somebody goes on searching, because
-    /// producers that saw it searching have woken nobody.
-    pub(crate) fn end_search(&self) {
-        let before = Word(self.word.fetch_sub(SEARCHING, Ordering::AcqRel));
-        if before.searching() == 1 {
-            self.notify();
-        }
+    /// A searcher has found work. `true`: it was the last, and calls [`Self::notify`] so that
+    /// somebody goes on searching, because producers that saw it searching have woken nobody.
+    #[must_use]
+    pub(crate) fn end_search(&self) -> bool {
+        Word(self.word.fetch_sub(SEARCHING, Ordering::AcqRel)).searching() == 1
     }
 
     /// A searcher gives up. Next it must look once more at every source of work; if it finds some,

@@ -26,15 +26,16 @@ mod context;
 mod join;
 
 use super::job::{ForkHeader, JobRef};
+use super::lanes::{FOREIGN_LEVEL, LaneStealers, OwnLanes};
 use super::latch::Latch;
 use super::park::Parker;
 use super::region::Region;
 use super::registry::Registry;
-use super::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Mutex, Ordering, lock};
+use super::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Mutex, Ordering, lock};
 use super::topology::Victims;
 use crossbeam_deque::{Stealer, Worker as Deque};
 use crossbeam_utils::CachePadded;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::VecDeque;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -54,6 +55,8 @@ const FIRST_LEVELS: usize = 8;
 
 /// Somebody wants work: publish some.
 const WANT: u32 = 1;
+/// Somebody wants the next fork to look whether its work shall stop.
+const CHECK: u32 = 2;
 
 /// What only the thread in the seat touches.
 struct Local {
@@ -73,6 +76,10 @@ struct Local {
     forks: Deque<JobRef>,
     /// Beacons of scopes that have queued work.
     lane: Deque<JobRef>,
+    /// Jobs that were submitted on this thread, or taken in a batch.
+    own_lanes: OnceCell<Box<OwnLanes>>,
+    /// How often this worker has looked for a job.
+    tick: Cell<u32>,
     rng: Cell<u64>,
     /// Keeps the slots allocated; null until the seat is first used.
     slots: Cell<*mut Slot>,
@@ -87,6 +94,9 @@ pub(crate) struct Shared {
     busy: AtomicBool,
     pub(crate) forks: Stealer<JobRef>,
     pub(crate) lane: Stealer<JobRef>,
+    lanes: OnceLock<LaneStealers>,
+    /// The level of the work that runs here.
+    level: AtomicU8,
     /// For waits on a latch.
     pub(crate) parker: Parker,
     /// Jobs that must run on this very worker (`broadcast`).
@@ -132,6 +142,8 @@ impl Worker {
             busy: AtomicBool::new(false),
             forks: forks.stealer(),
             lane: lane.stealer(),
+            lanes: OnceLock::new(),
+            level: AtomicU8::new(FOREIGN_LEVEL),
             parker: Parker::new(),
             broadcasts: Mutex::new(VecDeque::new()),
             num_broadcasts: AtomicUsize::new(0),
@@ -150,6 +162,8 @@ impl Worker {
             region: Region::new(),
             forks,
             lane,
+            own_lanes: OnceCell::new(),
+            tick: Cell::new(0),
             rng: Cell::new(0x9e37_79b9_7f4a_7c15 ^ (u64::from(index) + 1)),
             slots: null(),
         };
@@ -199,6 +213,7 @@ impl Worker {
         self.local.published.set(slots);
         self.local.mark.set(slots);
         self.local.region.reset(slots.cast());
+        self.set_level(FOREIGN_LEVEL);
         self.arm();
     }
 
@@ -274,10 +289,21 @@ impl Worker {
         if self.shared.busy.load(Ordering::Relaxed)
             && self.shared.attention.load(Ordering::Relaxed) & WANT == 0
         {
-            self.shared.attention.fetch_or(WANT, Ordering::AcqRel);
-            // Release: pairs with the swap in `take_attention`.
-            self.shared.limit.store(ptr::null_mut(), Ordering::Release);
+            self.ask_for(WANT);
         }
+    }
+
+    /// Makes this worker look, at its next fork, whether its work shall stop.
+    pub(crate) fn ask_to_check(&self) {
+        if self.is_busy() {
+            self.ask_for(CHECK);
+        }
+    }
+
+    fn ask_for(&self, reason: u32) {
+        self.shared.attention.fetch_or(reason, Ordering::AcqRel);
+        // Release: pairs with the swap in `take_attention`.
+        self.shared.limit.store(ptr::null_mut(), Ordering::Release);
     }
 
     pub(crate) fn is_busy(&self) -> bool {
@@ -328,6 +354,43 @@ impl Worker {
         self.local.lane.pop()
     }
 
+    /// The jobs that wait on this worker alone: only the pool's regular threads have such lanes.
+    pub(crate) fn own_lanes(&self) -> Option<&OwnLanes> {
+        if self.index as usize >= self.registry().width() {
+            return None;
+        }
+        Some(self.local.own_lanes.get_or_init(|| {
+            let (own, stealers) = OwnLanes::new();
+            // The cell is filled once, and so is this.
+            let _ = self.shared.lanes.set(stealers);
+            own
+        }))
+    }
+
+    pub(crate) fn lane_stealers(&self) -> Option<&LaneStealers> {
+        self.shared.lanes.get()
+    }
+
+    pub(crate) fn next_tick(&self) -> u32 {
+        let tick = self.local.tick.get().wrapping_add(1);
+        self.local.tick.set(tick);
+        tick
+    }
+
+    pub(crate) fn level(&self) -> u8 {
+        self.shared.level.load(Ordering::Relaxed)
+    }
+
+    /// The level of what runs here from now on. A hint for others.
+    pub(crate) fn set_level(&self, level: u8) {
+        self.shared.level.store(level, Ordering::Relaxed);
+    }
+
+    /// Raises the level of what runs here, from another thread.
+    pub(crate) fn lend_level(&self, level: u8) {
+        self.shared.level.fetch_min(level, Ordering::Relaxed);
+    }
+
     /// A pseudo-random number (xorshift64*), for the first victim.
     pub(crate) fn random(&self) -> u64 {
         let mut x = self.local.rng.get();
@@ -358,14 +421,14 @@ impl Worker {
 
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let guest = self.index as usize >= self.registry().width();
-        f.debug_struct(if guest { "Guest" } else { "Thread" })
+        f.debug_struct(self.registry().kind_of_seat(self.index))
             .field("index", &self.index)
             .field("busy", &self.is_busy())
             .field("asked", &self.is_asked())
             .field("public_forks", &self.shared.forks.len())
             .field("beacons", &self.shared.lane.len())
             .field("broadcasts", &self.shared.num_broadcasts.load(Ordering::Relaxed))
+            .field("level", &self.level())
             .field("steals", &self.shared.steals.load(Ordering::Relaxed))
             .finish()
     }

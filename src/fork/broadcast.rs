@@ -2,7 +2,7 @@
 
 use crate::engine::job::JobRef;
 use crate::engine::latch::Latch;
-use crate::engine::registry::{FirstPanic, Registry, Signal};
+use crate::engine::registry::{FirstPanic, Registry, Signal, blocking};
 use crate::engine::sync::{AtomicUsize, Ordering};
 use crate::engine::unwind;
 use crate::engine::worker::{Belonging, Worker, context};
@@ -156,7 +156,7 @@ fn run<F: Fn(BroadcastContext) -> R + Sync, R: Send>(registry: &Registry, f: F) 
                 }
                 worker.park_on(&done.latch, || false);
             },
-            None => registry.blocking(|| while !done.signal.wait() {}),
+            None => blocking(|| while !done.signal.wait() {}),
         }
         if let Some(payload) = panic.take() {
             unwind::drop_quietly(pieces);

@@ -237,7 +237,7 @@ impl Core {
         Worker::with_seat_in(registry, |seat| match seat {
             Some(worker) => {
                 worker.push_lane(beacon);
-                registry.sleep.notify();
+                registry.notify();
             }
             // `Scope` is Sync, so a thread that is not in the pool may spawn as well.
             None => registry.inject(beacon),

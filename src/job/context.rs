@@ -1,18 +1,26 @@
-//! What the work on a thread runs under (L4): a cancel token, for now.
+//! What the work on a thread runs under (L4): a job, cancel tokens.
 //!
 //! A context lives in the frame of the call that made it. The engine hands a pointer to it on with
 //! every stolen fork, task and broadcast, all of which end before that frame does.
 
 use super::cancel::{CancelToken, Cancelled};
-use crate::engine::unwind;
+use super::cx::JobCx;
+use super::raw::Raw;
+use crate::engine::unwind::{self, Payload};
 use crate::engine::worker::{Belonging, context};
 use std::panic::resume_unwind;
 use std::ptr;
 
 /// See the module.
 pub(crate) struct Context<'a> {
-    token: &'a CancelToken,
+    kind: Kind<'a>,
     outer: Option<&'a Context<'a>>,
+}
+
+enum Kind<'a> {
+    Token(&'a CancelToken),
+    /// A job that runs.
+    Job(Raw),
 }
 
 /// What unwinds from a loop that was cancelled to the call whose token that was.
@@ -23,6 +31,16 @@ struct Unwinding {
 }
 
 impl<'a> Context<'a> {
+    /// Of a job, which belongs to nothing but itself: also if a waiter runs it inside of another.
+    pub(crate) fn of_job(job: Raw) -> Self {
+        Context { kind: Kind::Job(job), outer: None }
+    }
+
+    /// For the engine to hand on.
+    pub(crate) fn as_ptr(&self) -> *const () {
+        std::ptr::from_ref(self).cast()
+    }
+
     /// What the calling thread's work runs under.
     ///
     /// # Safety
@@ -34,13 +52,48 @@ impl<'a> Context<'a> {
         if cfg!(panic = "abort") {
             return None;
         }
-        // SAFETY: null, or set by `run` below, whose frame is further down this stack, or further
-        // down that of a thread which waits for us.
+        // SAFETY: by contract.
+        unsafe { Self::innermost() }
+    }
+
+    /// # Safety
+    /// As [`Self::current`].
+    #[inline]
+    unsafe fn innermost() -> Option<&'a Context<'a>> {
+        // SAFETY: null, or set by a call whose frame is further down this stack, or further down
+        // that of a thread which waits for us.
         unsafe { context().cast::<Context<'a>>().as_ref() }
+    }
+
+    /// The job that the calling thread works for.
+    pub(crate) fn current_job() -> Option<Raw> {
+        // SAFETY: not used beyond this function.
+        let mut at: Option<&Context<'_>> = unsafe { Context::innermost() };
+        while let Some(context) = at {
+            if let Kind::Job(job) = context.kind {
+                return Some(job);
+            }
+            at = context.outer;
+        }
+        None
     }
 
     fn address(&self) -> usize {
         ptr::from_ref(self).addr()
+    }
+
+    fn is_cancelled_here(&self) -> bool {
+        match self.kind {
+            Kind::Token(token) => token.is_cancelled(),
+            Kind::Job(job) => job.is_cancelled(),
+        }
+    }
+
+    fn check(&self) -> Result<(), Cancelled> {
+        match self.kind {
+            Kind::Token(token) => token.check(),
+            Kind::Job(job) => job.check(),
+        }
     }
 
     /// The outermost context that is cancelled, if any is: the one that ends most.
@@ -48,7 +101,7 @@ impl<'a> Context<'a> {
         let mut found = None;
         let mut context = Some(self);
         while let Some(at) = context {
-            if at.token.is_cancelled() {
+            if at.is_cancelled_here() {
                 found = Some(at);
             }
             context = at.outer;
@@ -58,7 +111,7 @@ impl<'a> Context<'a> {
 
     /// Whether the work shall stop.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.token.is_cancelled() || self.outer.is_some_and(Context::is_cancelled)
+        self.is_cancelled_here() || self.outer.is_some_and(Context::is_cancelled)
     }
 
     /// Unwinds to the call whose token is cancelled.
@@ -68,8 +121,29 @@ impl<'a> Context<'a> {
     #[cold]
     pub(crate) fn unwind(&self) -> ! {
         let context = self.cancelled().unwrap_or(self);
-        let cancelled = context.token.check().expect_err("a token stays cancelled");
+        let cancelled = context.check().expect_err("a token stays cancelled");
         resume_unwind(Box::new(Unwinding { context: context.address(), cancelled }))
+    }
+
+    /// Why this very context has ended, if that is what the payload means; else the payload.
+    pub(crate) fn cancelled_by(&self, payload: Payload) -> Result<Cancelled, Payload> {
+        match payload.downcast::<Unwinding>() {
+            Ok(unwinding) if unwinding.context == self.address() => Ok(unwinding.cancelled),
+            Ok(other) => Err(other),
+            Err(panic) => Err(panic),
+        }
+    }
+}
+
+/// Unwinds, if what the calling thread works for is cancelled. Called by the engine between two
+/// forks, when somebody has asked all workers to look.
+pub(crate) fn check_at_fork() {
+    // SAFETY: not used beyond this function.
+    let context: Option<&Context<'_>> = unsafe { Context::current() };
+    if let Some(context) = context.filter(|context| context.is_cancelled())
+        && !std::thread::panicking()
+    {
+        context.unwind();
     }
 }
 
@@ -95,7 +169,7 @@ pub fn checkpoint() -> Result<(), Cancelled> {
     // SAFETY: not used beyond this function.
     let context: Option<&Context<'_>> = unsafe { Context::current() };
     match context.and_then(Context::cancelled) {
-        Some(context) => context.token.check(),
+        Some(context) => context.check(),
         None => Ok(()),
     }
 }
@@ -131,13 +205,13 @@ impl CancelToken {
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> Result<R, Cancelled> {
         self.check()?;
         // SAFETY: used until the end of this function, by what `f` waits for.
-        let context = Context { token: self, outer: unsafe { Context::current() } };
-        let belonging = Belonging::enter(ptr::from_ref(&context).cast());
+        let outer = unsafe { Context::current() };
+        let context = Context { kind: Kind::Token(self), outer };
+        let belonging = Belonging::enter(context.as_ptr());
         let result = unwind::catch(f);
         drop(belonging);
-        result.or_else(|payload| match payload.downcast::<Unwinding>() {
-            Ok(unwinding) if unwinding.context == context.address() => Err(unwinding.cancelled),
-            Ok(other) => resume_unwind(other),
+        result.or_else(|payload| match context.cancelled_by(payload) {
+            Ok(cancelled) => Err(cancelled),
             Err(panic) => resume_unwind(panic),
         })
     }
@@ -155,6 +229,9 @@ impl CancelToken {
     pub fn current() -> Option<CancelToken> {
         // SAFETY: not used beyond this function.
         let context: Option<&Context<'_>> = unsafe { Context::current() };
-        context.map(|context| context.token.clone())
+        context.map(|context| match context.kind {
+            Kind::Token(token) => token.clone(),
+            Kind::Job(job) => JobCx::borrowed(job).token(),
+        })
     }
 }

@@ -2,12 +2,44 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `life` | the word that says where a job is, who may touch it, who is told of its end |
+//! | `raw` | a job in memory: how it runs and how it ends |
+//! | `board` | what the jobs of a pool have in common: counts, what runs, the timer |
+//! | `submit` | the ways in |
+//! | `options` | what may be said of a job |
+//! | `handle`, `reference` | what the outside holds of a job, with its type and without |
+//! | `cx` | what a job sees of itself |
+//! | `context` | what the work on a thread belongs to |
+//! | `outcome` | errors |
+//! | `panic` | where a panic was thrown |
+//! | `shutdown` | the end of a pool |
 //! | `cancel` | tokens by which work is told to stop; `cancel/cause`: why; `cancel/tree`: who is below whom |
-//! | `context` | what the work on a thread runs under |
 
+mod board;
 mod cancel;
 mod context;
+mod cx;
+mod handle;
+mod life;
+mod options;
+mod outcome;
+mod panic;
+mod raw;
+mod reference;
+mod shutdown;
+mod submit;
 
+pub(crate) use board::Board;
+pub use board::{JobCounts, JobId};
 pub use cancel::{CancelCallback, CancelCause, CancelGuard, CancelToken, Cancelled};
-pub(crate) use context::Context;
 pub use context::checkpoint;
+pub(crate) use context::{Context, check_at_fork};
+pub use cx::{JobCx, current};
+pub use handle::JobHandle;
+pub use options::JobOptions;
+pub use outcome::{JobError, JobPanic, PanicLocation, SubmitError, TimeoutPhase};
+pub use raw::CancelOutcome;
+pub use reference::{JobRef, JobState, JobTimes};
+pub use shutdown::{LeftJob, Shutdown, ShutdownReport};
+pub(crate) use shutdown::{abandon_pending, discard};
+pub use submit::{JobBuilder, submit};

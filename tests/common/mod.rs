@@ -275,3 +275,21 @@ fn finish(mut command: Command) -> String {
 pub(crate) fn num_threads() -> usize {
     std::fs::read_dir("/proc/self/task").expect("procfs").count()
 }
+
+/// Holds up whoever comes, until it is opened.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gate(std::sync::Arc<(std::sync::Mutex<bool>, std::sync::Condvar)>);
+
+impl Gate {
+    pub(crate) fn open(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+
+    pub(crate) fn wait(&self) {
+        let mut is_open = self.0.0.lock().unwrap();
+        while !*is_open {
+            is_open = self.0.1.wait(is_open).unwrap();
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //! The hot path is [`Worker::join`]; everything that is not a fork and its join on a private slot
 //! is out of line. `engine/README.md`, "A fork and its join", tells the whole.
 
-use super::{SLOTS, Slot, WANT, Worker};
+use super::{CHECK, SLOTS, Slot, WANT, Worker};
 use crate::engine::clock;
 use crate::engine::job::{ForkHeader, ForkJob, header_of};
 use crate::engine::region::Plan;
@@ -136,8 +136,12 @@ impl Worker {
     /// Decides how a join goes that may not just fork. `site` stands for its second closure.
     fn attend(&self, site: usize) -> Join {
         let asked = self.is_asked();
-        let wanted =
-            asked && self.take_attention() & WANT != 0 && self.local.region.may_share_now();
+        let reasons = if asked { self.take_attention() } else { 0 };
+        if reasons & CHECK != 0 {
+            // May unwind: neither half of the join has begun.
+            (self.registry().check)();
+        }
+        let wanted = reasons & WANT != 0 && self.local.region.may_share_now();
         if self.local.head.get() == PLAIN {
             if !wanted {
                 return Join::Plain;
@@ -166,8 +170,12 @@ impl Worker {
     /// Takes notice that somebody wants work, and publishes half of the private forks.
     #[cold]
     pub(crate) fn answer(&self) {
-        self.take_attention();
+        // A loop looks by itself whether it shall stop, but a join inside may not have yet.
+        let kept = self.take_attention() & CHECK;
         self.share_some();
+        if kept != 0 {
+            self.ask_for(CHECK);
+        }
         if self.local.head.get().cast() == self.local.region.base() {
             // The next fork opens a region as before.
             self.arm();
@@ -309,6 +317,7 @@ impl Worker {
             self.local.published.set(unsafe { slot.add(1) });
         }
         self.raise_mark(self.local.published.get());
+        self.registry().lanes.note_forks(self.level());
         // Pairs with the fence in `park_on`: we see that the patron parks, or it sees our forks.
         fence(Ordering::SeqCst);
         // The one who waits for what we run may help, and may run nothing else: it comes first.
@@ -319,7 +328,7 @@ impl Worker {
             self.registry().unpark(patron.owner);
         }
         if !nudged || count > 1 {
-            self.registry().sleep.notify();
+            self.registry().notify();
         }
     }
 

@@ -1,0 +1,291 @@
+//! Where jobs wait for a worker: one lane a level, level 0 first.
+//!
+//! A lane is an injector for jobs from outside and one deque a worker for jobs from inside. Which
+//! lanes hold jobs stands in one word, so that a worker finds the highest with one load. The engine
+//! knows levels as numbers; what they are called and mean is decided above.
+//!
+//! I1. A job is pushed before its lane's bit is looked at, and a bit is cleared before the lane is
+//!     looked at again, with a fence between the two on both sides. So a lane that holds a job has
+//!     its bit set, or somebody is about to set it.
+//! I2. A set bit promises nothing: the lane may be empty, and the jobs in it done by others.
+
+use super::clock;
+use super::job::JobRef;
+use super::sync::{AtomicU32, AtomicU64, Ordering, fence};
+use super::worker::Worker;
+use crossbeam_deque::{Injector, Steal, Stealer, Worker as Deque};
+use crossbeam_utils::CachePadded;
+
+pub(crate) const LEVELS: usize = 8;
+
+/// What counts as the level of work that is no job: calls from outside and what they fork.
+pub(crate) const FOREIGN_LEVEL: u8 = 3;
+
+/// Every so many dispatches of a worker one lower lane gets its turn, each of those that hold jobs
+/// after the other. A prime, so that it falls in with no other rhythm.
+const TURN: u32 = 61;
+/// Every so many dispatches the work of others comes before what a worker has of its own: forks,
+/// calls and jobs from outside.
+const OUTSIDE: u32 = 32;
+/// A lane that has waited so long for each level between it and the highest that holds jobs gets
+/// its turn. Long against a job that is worth its own level, so that ageing takes a small share.
+const AGE_US: u64 = 100_000;
+/// How many jobs a worker takes from an injector at once.
+const BATCH: usize = 32;
+
+/// The jobs of one worker, by level.
+pub(crate) struct OwnLanes {
+    deques: [Deque<JobRef>; LEVELS],
+}
+
+pub(crate) type LaneStealers = Box<[Stealer<JobRef>; LEVELS]>;
+
+impl OwnLanes {
+    pub(crate) fn new() -> (Box<OwnLanes>, LaneStealers) {
+        // First in, first out, for the owner too: what was submitted first starts first.
+        let own = Box::new(OwnLanes { deques: std::array::from_fn(|_| Deque::new_fifo()) });
+        let stealers = Box::new(std::array::from_fn(|level| own.deques[level].stealer()));
+        (own, stealers)
+    }
+
+    pub(crate) fn push(&self, level: u8, job: JobRef) {
+        self.deques[usize::from(level)].push(job);
+    }
+
+    fn pop(&self, level: usize) -> Option<JobRef> {
+        self.deques[level].pop()
+    }
+}
+
+/// What the workers of a pool share.
+pub(crate) struct Lanes {
+    injectors: [Injector<JobRef>; LEVELS],
+    /// Bit `l`: lane `l` may hold jobs.
+    levels: CachePadded<AtomicU32>,
+    /// Bit `l`: somebody has published forks of work of level `l`. A hint.
+    forks: CachePadded<AtomicU32>,
+    /// When each lane got its first job, or its last turn, in ticks.
+    served: [AtomicU64; LEVELS],
+    age: u64,
+}
+
+impl Lanes {
+    pub(crate) fn new(ticks_per_us: u64) -> Self {
+        Lanes {
+            injectors: std::array::from_fn(|_| Injector::new()),
+            levels: CachePadded::new(AtomicU32::new(0)),
+            forks: CachePadded::new(AtomicU32::new(0)),
+            served: std::array::from_fn(|_| AtomicU64::new(0)),
+            age: AGE_US * ticks_per_us,
+        }
+    }
+
+    /// The lanes that may hold jobs, one bit each.
+    #[inline]
+    pub(crate) fn levels(&self) -> u32 {
+        self.levels.load(Ordering::Acquire)
+    }
+
+    /// The highest of them.
+    pub(crate) fn top(&self) -> Option<u8> {
+        let levels = self.levels();
+        (levels != 0).then(|| levels.trailing_zeros() as u8)
+    }
+
+    /// Queues a job from outside. The caller announces it.
+    pub(crate) fn inject(&self, level: u8, job: JobRef) {
+        self.injectors[usize::from(level)].push(job);
+    }
+
+    /// Says that the lane holds jobs; after a push, before a wake.
+    #[inline]
+    pub(crate) fn announce(&self, level: u8) {
+        let bit = 1 << level;
+        // Pairs with the fence in `clear` (I1).
+        fence(Ordering::SeqCst);
+        if self.levels.load(Ordering::Relaxed) & bit == 0 {
+            self.served[usize::from(level)].store(clock::ticks(), Ordering::Relaxed);
+            self.levels.fetch_or(bit, Ordering::AcqRel);
+        }
+    }
+
+    /// Notes that work of this level has published forks.
+    #[inline]
+    pub(crate) fn note_forks(&self, level: u8) {
+        if self.forks.load(Ordering::Relaxed) & (1 << level) == 0 {
+            self.forks.fetch_or(1 << level, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether work of `level` or above has published forks lately. Asked once: the note is taken
+    /// down.
+    fn take_note_of_forks(&self, level: usize) -> bool {
+        let above = (2 << level) - 1;
+        self.forks.load(Ordering::Relaxed) & above != 0
+            && self.forks.fetch_and(!above, Ordering::Relaxed) & above != 0
+    }
+
+    /// A lane below the highest whose turn it is.
+    fn neglected(&self, levels: u32, tick: u32) -> Option<usize> {
+        let top = levels.trailing_zeros();
+        let below = levels & (levels - 1);
+        if below == 0 {
+            return None;
+        }
+        let chosen = if tick.is_multiple_of(TURN) {
+            // The lanes below in turn, as far as they hold jobs.
+            let from = (tick / TURN) % LEVELS as u32;
+            let later = below & (u32::MAX << from);
+            (if later != 0 { later } else { below }).trailing_zeros()
+        } else {
+            let now = clock::ticks();
+            let is_old = |&level: &u32| {
+                let served = self.served[level as usize].load(Ordering::Relaxed);
+                now.saturating_sub(served) > self.age * u64::from(level - top)
+            };
+            (top + 1..LEVELS as u32).filter(|level| below & (1 << level) != 0).find(is_old)?
+        };
+        self.served[chosen as usize].store(clock::ticks(), Ordering::Relaxed);
+        Some(chosen as usize)
+    }
+
+    /// Takes whatever waits, in no order: for the end of a pool.
+    pub(crate) fn drain(&self, workers: &[Worker], mut f: impl FnMut(JobRef)) {
+        for (level, injector) in self.injectors.iter().enumerate() {
+            while let Some(job) = steal(|| injector.steal()) {
+                f(job);
+            }
+            for worker in workers {
+                while let Some(job) = worker.steal_lane(level) {
+                    f(job);
+                }
+            }
+        }
+    }
+}
+
+fn steal(mut attempt: impl FnMut() -> Steal<JobRef>) -> Option<JobRef> {
+    loop {
+        match attempt() {
+            Steal::Success(job) => return Some(job),
+            Steal::Empty => return None,
+            Steal::Retry => {}
+        }
+    }
+}
+
+impl Worker {
+    /// Queues a job, from inside the pool if this worker is one of its threads.
+    pub(crate) fn queue_job(&self, level: u8, job: JobRef) {
+        match self.own_lanes() {
+            Some(own) => own.push(level, job),
+            None => self.registry().lanes.inject(level, job),
+        }
+    }
+
+    fn steal_lane(&self, level: usize) -> Option<JobRef> {
+        steal(|| self.lane_stealers().map_or(Steal::Empty, |lanes| lanes[level].steal()))
+    }
+
+    /// What this worker, which has nothing to do, does next, if any lane holds jobs: the highest
+    /// first, but forks of work of that level or above before that.
+    #[inline]
+    pub(crate) fn find_job(&self) -> Option<JobRef> {
+        let lanes = &self.registry().lanes;
+        let levels = lanes.levels();
+        if levels == 0 { None } else { self.find_job_among(levels) }
+    }
+
+    fn find_job_among(&self, levels: u32) -> Option<JobRef> {
+        let registry = self.registry();
+        let lanes = &registry.lanes;
+        let tick = self.next_tick();
+        if let Some(level) = lanes.neglected(levels, tick)
+            && let Some(job) = self.take_job(level, true)
+        {
+            return Some(job);
+        }
+        let outside_first = tick.is_multiple_of(OUTSIDE);
+        let top = levels.trailing_zeros() as usize;
+        let is_foreign = top >= usize::from(FOREIGN_LEVEL);
+        // Callers who wait for a permit, and beacons.
+        if (is_foreign || outside_first)
+            && let Some(job) = registry.pop_injected()
+        {
+            self.set_level(FOREIGN_LEVEL);
+            return Some(job);
+        }
+        if lanes.take_note_of_forks(top) || outside_first {
+            let found = self.steal_forks(top as u8);
+            if found.is_some() {
+                return found;
+            }
+            // There may be private ones; they will be noted.
+            self.ask_the_busy(Some(top as u8));
+        }
+        let mut left = levels;
+        while left != 0 {
+            let level = left.trailing_zeros() as usize;
+            if let Some(job) = self.take_job(level, outside_first) {
+                return Some(job);
+            }
+            left &= left - 1;
+        }
+        None
+    }
+
+    /// Takes a job of this level, wherever it is.
+    pub(crate) fn take_job(&self, level: usize, outside_first: bool) -> Option<JobRef> {
+        let registry = self.registry();
+        let own = self.own_lanes();
+        let mine = || own.and_then(|own| own.pop(level));
+        let injector = &registry.lanes.injectors[level];
+        let outside = || match own {
+            Some(own) => {
+                steal(|| injector.steal_batch_with_limit_and_pop(&own.deques[level], BATCH))
+            }
+            None => steal(|| injector.steal()),
+        };
+        let others = || {
+            registry.victims(self).find_map(|victim| {
+                let lanes = victim.lane_stealers()?;
+                if lanes[level].is_empty() {
+                    return None;
+                }
+                steal(|| match own {
+                    Some(own) => {
+                        lanes[level].steal_batch_with_limit_and_pop(&own.deques[level], BATCH)
+                    }
+                    None => lanes[level].steal(),
+                })
+            })
+        };
+        loop {
+            let job = if outside_first { outside().or_else(mine) } else { mine().or_else(outside) };
+            if let Some(job) = job.or_else(others) {
+                self.set_level(level as u8);
+                return Some(job);
+            }
+            if !self.clear(level) {
+                return None;
+            }
+        }
+    }
+
+    /// Says that the lane is empty. `true`: it is not, after all.
+    fn clear(&self, level: usize) -> bool {
+        let registry = self.registry();
+        let lanes = &registry.lanes;
+        lanes.levels.fetch_and(!(1 << level), Ordering::AcqRel);
+        // Pairs with the fence in `announce` (I1).
+        fence(Ordering::SeqCst);
+        let holds = |worker: &Worker| {
+            worker.lane_stealers().is_some_and(|stealers| !stealers[level].is_empty())
+        };
+        let is_full = !lanes.injectors[level].is_empty() || registry.threads().iter().any(holds);
+        if is_full {
+            lanes.levels.fetch_or(1 << level, Ordering::AcqRel);
+        }
+        is_full
+    }
+}

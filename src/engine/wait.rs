@@ -1,0 +1,93 @@
+//! Waiting for something that any thread may finish: neither a fork nor a scope's tasks.
+
+use super::latch::Latch;
+use super::park::Parker;
+use super::sync::{self, fence};
+use super::sync::{Ordering, thread};
+use super::worker::Worker;
+use std::time::{Duration, Instant};
+
+/// Looks so often before it yields, and so often again before it gives up: together some
+/// microseconds, which is less than parking and being woken costs.
+const SPINS: u32 = 64;
+const YIELDS: u32 = 8;
+
+/// Waits a little. `true`: it is done.
+pub(crate) fn spin(is_done: impl Fn() -> bool) -> bool {
+    if cfg!(any(loom, shuttle)) {
+        return is_done();
+    }
+    for _ in 0..SPINS {
+        if is_done() {
+            return true;
+        }
+        sync::spin_loop();
+    }
+    for _ in 0..YIELDS {
+        if is_done() {
+            return true;
+        }
+        thread::yield_now();
+    }
+    is_done()
+}
+
+/// How long until the deadline, `None` if it has passed.
+fn time_left(deadline: Option<Instant>) -> Option<Duration> {
+    match deadline {
+        None => Some(Duration::MAX),
+        Some(deadline) => {
+            deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+        }
+    }
+}
+
+/// Parks a thread that is no worker until the latch is set, or the deadline has passed.
+pub(crate) fn park(latch: &Latch, parker: &Parker, deadline: Option<Instant>) {
+    while let Some(left) = time_left(deadline) {
+        if !latch.announce_park() {
+            return;
+        }
+        parker.park_at_most(left);
+        latch.retract_park();
+    }
+}
+
+impl Worker {
+    /// Parks this worker until the latch is set, or the deadline has passed; its permits go to
+    /// others, and if all threads are blocked, to a spare one. Runs nothing but broadcasts
+    /// meanwhile (L2).
+    pub(crate) fn wait_for_latch(&self, latch: &Latch, deadline: Option<Instant>) {
+        while !latch.probe() {
+            if self.has_broadcast() {
+                self.run_broadcasts();
+            }
+            if time_left(deadline).is_none() {
+                return;
+            }
+            self.registry().check_not_forked();
+            self.park_on_until(latch, deadline);
+        }
+    }
+
+    fn park_on_until(&self, latch: &Latch, deadline: Option<Instant>) {
+        if !latch.announce_park() {
+            return;
+        }
+        // Pairs with the fence of whoever broadcasts, as in `park_on`.
+        fence(Ordering::SeqCst);
+        if self.has_broadcast() {
+            latch.retract_park();
+            return;
+        }
+        super::registry::blocking(|| {
+            while latch.is_parked() && !self.has_broadcast() {
+                match time_left(deadline) {
+                    Some(left) => self.shared.parker.park_at_most(left),
+                    None => break,
+                }
+            }
+            latch.retract_park();
+        });
+    }
+}

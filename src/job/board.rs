@@ -1,0 +1,307 @@
+//! What the jobs of one pool have in common: how many there are, and whether they are still
+//! welcome.
+//!
+//! I1. `accepted` is counted before a job can end, its outcome before its handle says so, and
+//!     `resolved` after that. So accepted = the sum of the outcomes + those that are pending, at
+//!     any time at which nobody is in the middle of a job; and when `resolved` has come up to
+//!     `accepted`, every handle says so.
+//! I2. Each count only grows, and each job's `accepted` happens before its `resolved`. So if the
+//!     sum over `resolved`, read first, is the sum over `accepted`, read second, there was no
+//!     pending job in between.
+#![forbid(unsafe_code)]
+
+use super::raw::Raw;
+use super::reference::JobRef;
+use crate::engine::registry::Registry;
+use crate::engine::sync::{AtomicU8, AtomicU64, Mutex, Ordering, fence, lock};
+use crate::time::{RealClock, Timer};
+use crossbeam_utils::CachePadded;
+use std::cell::Cell;
+use std::num::NonZeroU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
+use std::{array, fmt};
+
+/// Threads count in different places, so that they do not wait for each other's cache lines.
+const SHARDS: usize = if cfg!(shuttle) { 2 } else { 16 };
+
+/// The number of a job in its pool. Later jobs of one thread have higher numbers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(NonZeroU64);
+
+impl JobId {
+    /// The number.
+    pub fn get(self) -> u64 {
+        self.0.get()
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JobId({})", self.0)
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How a job has ended, for the count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Completed,
+    Panicked,
+    Cancelled,
+    TimedOut,
+    Skipped,
+    Abandoned,
+}
+
+const OUTCOMES: usize = 6;
+
+#[derive(Default)]
+struct Shard {
+    accepted: AtomicU64,
+    /// Accepted by mistake, while a shutdown began, and given back.
+    returned: AtomicU64,
+    resolved: AtomicU64,
+    outcomes: [AtomicU64; OUTCOMES],
+    /// Jobs that run, of those that have a name, a token or a limit.
+    running: Mutex<Vec<JobRef>>,
+}
+
+/// How many jobs a pool has accepted, and how they have ended. Of one moment only if no job was
+/// submitted or ended meanwhile.
+///
+/// ```
+/// use std::time::Duration;
+/// let pool = windlass::Pool::new(2)?;
+/// pool.submit(|| 1).wait().unwrap();
+/// let counts = pool.job_counts();
+/// assert_eq!((counts.accepted, counts.completed, counts.pending()), (1, 1, 0));
+/// # Ok::<(), windlass::BuildError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JobCounts {
+    /// Accepted, since the pool was built.
+    pub accepted: u64,
+    /// Ended with a result.
+    pub completed: u64,
+    /// Ended by a panic.
+    pub panicked: u64,
+    /// Ended by being cancelled.
+    pub cancelled: u64,
+    /// Ended by a limit in time.
+    pub timed_out: u64,
+    /// Never started, because something else did not complete.
+    pub skipped: u64,
+    /// Never started, because the pool was shut down.
+    pub abandoned: u64,
+    /// Of those that have timed out: whose closure has not returned yet, and keeps a worker.
+    pub overrunning: u64,
+}
+
+impl JobCounts {
+    /// Those that have ended, in whatever way.
+    pub fn finished(&self) -> u64 {
+        self.completed
+            + self.panicked
+            + self.cancelled
+            + self.timed_out
+            + self.skipped
+            + self.abandoned
+    }
+
+    /// Those that have been accepted and have not ended.
+    pub fn pending(&self) -> u64 {
+        self.accepted.saturating_sub(self.finished())
+    }
+}
+
+/// What becomes of the jobs. A pool only moves on in this list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Mode {
+    Open,
+    /// No new ones are accepted.
+    Draining,
+    /// Those that have not started never do.
+    Discarding,
+    /// Those that run are asked to stop.
+    Cancelling,
+}
+
+const MODES: [Mode; 4] = [Mode::Open, Mode::Draining, Mode::Discarding, Mode::Cancelling];
+
+/// See the module.
+pub(crate) struct Board {
+    mode: AtomicU8,
+    shards: [CachePadded<Shard>; SHARDS],
+    pub(super) timer: OnceLock<Timer>,
+}
+
+fn my_shard() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static MINE: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+    // A thread that is about to end counts where others do.
+    MINE.try_with(|mine| {
+        if mine.get() == usize::MAX {
+            mine.set(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % SHARDS);
+        }
+        mine.get()
+    })
+    .unwrap_or(0)
+}
+
+impl Board {
+    pub(crate) fn new() -> Self {
+        Board {
+            mode: AtomicU8::new(Mode::Open as u8),
+            shards: array::from_fn(|_| CachePadded::default()),
+            timer: OnceLock::new(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn of(registry: &Registry) -> &Board {
+        registry.above().downcast_ref().expect("every pool is built with a board")
+    }
+
+    #[inline]
+    pub(crate) fn mode(&self) -> Mode {
+        MODES[usize::from(self.mode.load(Ordering::Acquire))]
+    }
+
+    /// Moves on to `mode`, if the pool is not there already.
+    pub(crate) fn advance(&self, mode: Mode) {
+        self.mode.fetch_max(mode as u8, Ordering::AcqRel);
+        // Pairs with the fence after a push: either whoever pushes sees the mode, or we see its job.
+        fence(Ordering::SeqCst);
+    }
+
+    /// The pool's timer, which starts with the first job that has a limit in time.
+    pub(super) fn timer(&self) -> &Timer {
+        self.timer.get_or_init(|| Timer::new(Arc::new(RealClock)))
+    }
+
+    // ---- counting
+
+    /// `count` jobs more; returns the numbers of the first and what each next one adds.
+    #[inline]
+    pub(crate) fn accept(&self, count: u64) -> Numbers {
+        let shard = my_shard();
+        let first = self.shards[shard].accepted.fetch_add(count, Ordering::Relaxed);
+        Numbers { next: first * SHARDS as u64 + shard as u64 + 1 }
+    }
+
+    /// A job that was counted is not accepted after all.
+    pub(crate) fn give_back(&self) {
+        self.shards[my_shard()].returned.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// For the handle of a job that is not accepted.
+    pub(crate) fn number_of_rejected(&self) -> JobId {
+        let mut numbers = self.accept(1);
+        self.give_back();
+        numbers.next()
+    }
+
+    /// A job is about to end.
+    #[inline]
+    pub(crate) fn count(&self, outcome: Outcome) {
+        self.shards[my_shard()].outcomes[outcome as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A job has ended.
+    #[inline]
+    pub(crate) fn resolved(&self) {
+        // Release pairs with the Acquire in `is_idle` (I2).
+        self.shards[my_shard()].resolved.fetch_add(1, Ordering::Release);
+    }
+
+    /// Whether no job is queued or running (I2).
+    pub(crate) fn is_idle(&self) -> bool {
+        let sum = |count: fn(&Shard) -> &AtomicU64| -> u64 {
+            self.shards.iter().map(|shard| count(shard).load(Ordering::Acquire)).sum()
+        };
+        let resolved = sum(|shard| &shard.resolved) + sum(|shard| &shard.returned);
+        // Pairs with the fence of whoever has told us to look.
+        fence(Ordering::SeqCst);
+        resolved == sum(|shard| &shard.accepted)
+    }
+
+    pub(crate) fn counts(&self) -> JobCounts {
+        let sum = |count: &dyn Fn(&Shard) -> u64| self.shards.iter().map(|s| count(s)).sum();
+        let outcome = |which: Outcome| -> u64 {
+            sum(&|shard| shard.outcomes[which as usize].load(Ordering::Acquire))
+        };
+        let mut counts = JobCounts {
+            accepted: 0,
+            completed: outcome(Outcome::Completed),
+            panicked: outcome(Outcome::Panicked),
+            cancelled: outcome(Outcome::Cancelled),
+            timed_out: outcome(Outcome::TimedOut),
+            skipped: outcome(Outcome::Skipped),
+            abandoned: outcome(Outcome::Abandoned),
+            overrunning: 0,
+        };
+        let resolved = sum(&|shard| shard.resolved.load(Ordering::Acquire));
+        counts.overrunning = counts.timed_out.min(counts.finished().saturating_sub(resolved));
+        // Last, so that there are never fewer than have ended.
+        let returned: u64 = sum(&|shard| shard.returned.load(Ordering::Acquire));
+        let accepted: u64 = sum(&|shard| shard.accepted.load(Ordering::Acquire));
+        counts.accepted = accepted - returned;
+        counts
+    }
+
+    // ---- what runs
+
+    /// Lists a job that runs; whoever lists it takes it out.
+    pub(super) fn list(&self, job: Raw) -> usize {
+        let shard = my_shard();
+        lock(&self.shards[shard].running).push(JobRef::new(job));
+        shard
+    }
+
+    pub(super) fn unlist(&self, shard: usize, job: Raw) {
+        let mut running = lock(&self.shards[shard].running);
+        let found =
+            running.iter().position(|listed| listed.is(job)).map(|at| running.swap_remove(at));
+        drop(running);
+        // Outside of the lock: it may be the last reference.
+        drop(found);
+    }
+
+    /// The jobs that are listed as running.
+    pub(crate) fn running(&self) -> Vec<JobRef> {
+        self.shards.iter().flat_map(|shard| lock(&shard.running).clone()).collect()
+    }
+}
+
+/// The numbers of jobs that were accepted together.
+pub(crate) struct Numbers {
+    next: u64,
+}
+
+impl Numbers {
+    #[inline]
+    pub(crate) fn next(&mut self) -> JobId {
+        let id = NonZeroU64::new(self.next).expect("from 1");
+        self.next += SHARDS as u64;
+        JobId(id)
+    }
+}
+
+impl fmt::Debug for Board {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Board")
+            .field("mode", &self.mode())
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
+    }
+}

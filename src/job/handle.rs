@@ -1,0 +1,381 @@
+//! The typed handle of a job.
+
+use super::board::JobId;
+use super::cancel::CancelCause;
+use super::life::{Continue, Phase};
+use super::outcome::JobError;
+use super::raw::{CancelOutcome, Raw};
+use super::reference::{JobRef, JobState, JobTimes};
+use crate::Priority;
+use crate::engine::latch::Latch;
+use crate::engine::park::Parker;
+use crate::engine::registry::Registry;
+use crate::engine::sync::{Mutex, lock};
+use crate::engine::unwind;
+use crate::engine::wait;
+use crate::engine::worker::Worker;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// A job that was submitted, and the way to its result.
+///
+/// Each job ends once, with what its closure returned or with a [`JobError`]; the handle tells
+/// which, to whoever waits ([`wait`](JobHandle::wait)), looks ([`try_take`](JobHandle::try_take)) or
+/// awaits it: it is a future, of no runtime in particular.
+///
+/// **Dropping the handle detaches the job**: it runs all the same, and its result is dropped by the
+/// worker. [`cancel_on_drop`](JobHandle::cancel_on_drop) changes that.
+///
+/// The handle does not keep the pool alive. When the pool is dropped its jobs end, those that have
+/// not started as [`Abandoned`](JobError::Abandoned).
+///
+/// ```
+/// use windlass::Pool;
+///
+/// let pool = Pool::new(2)?;
+/// let sum = pool.submit(|| (1..=100).sum::<u32>());
+/// let product = pool.submit(|| (1..=5).product::<u32>());
+/// assert_eq!((sum.wait().unwrap(), product.wait().unwrap()), (5050, 120));
+/// # Ok::<(), windlass::BuildError>(())
+/// ```
+#[must_use = "dropping a handle detaches the job; say `detach` if that is meant"]
+pub struct JobHandle<T> {
+    job: Raw,
+    /// Whether the result has been taken.
+    is_taken: bool,
+    cancels: bool,
+    /// Whether the submission has woken a worker: so there was room for one more at work.
+    had_room: bool,
+    waiter: Option<Arc<Waiter>>,
+    marker: PhantomData<T>,
+}
+
+// SAFETY: a handle is a pointer to a job, which may be used from any thread, and it moves the
+// result, a `T: Send`, to the thread that has the handle.
+unsafe impl<T: Send> Send for JobHandle<T> {}
+// SAFETY: through `&JobHandle` nobody gets at the result.
+unsafe impl<T: Send> Sync for JobHandle<T> {}
+impl<T> Unpin for JobHandle<T> {}
+impl<T> std::panic::UnwindSafe for JobHandle<T> {}
+impl<T> std::panic::RefUnwindSafe for JobHandle<T> {}
+
+/// Who is told when the job has ended: a thread, or a task.
+struct Waiter {
+    latch: Latch,
+    /// The seat of a worker that waits. Its pool may end as soon as it does.
+    seat: Mutex<Option<(Weak<Registry>, u32)>>,
+    /// For a thread that is no worker.
+    parker: Parker,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Continue for Waiter {
+    fn go_on(&self) {
+        // SAFETY: the list holds us by an Arc.
+        if unsafe { Latch::set(&raw const self.latch) } {
+            match lock(&self.seat).take() {
+                None => self.parker.unpark(),
+                Some((registry, seat)) => {
+                    // Gone: then nobody waits there any more.
+                    if let Some(registry) = registry.upgrade() {
+                        registry.unpark(seat);
+                    }
+                }
+            }
+        }
+        if let Some(waker) = lock(&self.waker).take() {
+            // A waker is the user's code.
+            let _ = unwind::catch(|| waker.wake()).map_err(unwind::drop_quietly);
+        }
+    }
+}
+
+impl<T> JobHandle<T> {
+    /// # Safety
+    /// The job's output is a `T`, and this is its only handle, made with it.
+    pub(super) unsafe fn new(job: Raw, had_room: bool) -> Self {
+        let (is_taken, cancels, waiter) = (false, false, None);
+        JobHandle { job, is_taken, cancels, had_room, waiter, marker: PhantomData }
+    }
+
+    /// Waits for the job to end, and returns its result.
+    ///
+    /// # Errors
+    /// A [`JobError`] if the job did not complete.
+    ///
+    /// # Panics
+    /// If the result was taken before by [`try_take`](Self::try_take) or its like.
+    ///
+    /// # Blocking
+    /// Until the job has ended. A job that has not started is run here and now, by the calling
+    /// thread, if that is a worker of the pool or there is room for one more; nothing else is. While
+    /// a worker waits for a job that others run, another thread takes its place, so jobs may wait
+    /// for jobs to any depth, and a lock that is held across the wait is not asked for by foreign
+    /// work on this thread. The job itself must not need it.
+    ///
+    /// Who waits lends its level to the job: see [`Priority`].
+    #[track_caller]
+    pub fn wait(mut self) -> Result<T, JobError> {
+        assert!(!self.is_taken, "the result of the job was taken before");
+        if !self.is_finished() {
+            self.run_or_wait();
+        }
+        self.take()
+    }
+
+    /// Waits for the job to end, but no longer than so; `None`: it has not ended, or its result was
+    /// taken before.
+    ///
+    /// # Errors
+    /// A [`JobError`] if the job did not complete.
+    ///
+    /// # Blocking
+    /// As [`wait`](Self::wait), but the job is never run by the calling thread, which could then not
+    /// keep to the time.
+    pub fn wait_timeout(&mut self, timeout: Duration) -> Option<Result<T, JobError>> {
+        if !self.is_taken && !self.is_finished() {
+            // A time that the clock cannot express is as good as none.
+            self.block(Instant::now().checked_add(timeout));
+        }
+        self.try_take()
+    }
+
+    /// The result if the job has ended; `None` if it has not, or the result was taken before.
+    ///
+    /// # Errors
+    /// A [`JobError`] if the job did not complete.
+    pub fn try_take(&mut self) -> Option<Result<T, JobError>> {
+        (!self.is_taken && self.is_finished()).then(|| self.take())
+    }
+
+    /// The job has ended and its result is there.
+    fn take(&mut self) -> Result<T, JobError> {
+        self.is_taken = true;
+        // SAFETY: of the type that `new` was promised; taken once.
+        unsafe { self.job.take_result() }
+    }
+
+    /// Whether the job has ended.
+    pub fn is_finished(&self) -> bool {
+        self.job.header().life.is_finished()
+    }
+
+    /// Where the job is.
+    pub fn state(&self) -> JobState {
+        self.with_ref(JobRef::state)
+    }
+
+    /// The job's number in its pool.
+    pub fn id(&self) -> JobId {
+        self.job.header().id
+    }
+
+    /// The name that the job was given.
+    pub fn name(&self) -> Option<&str> {
+        self.job.extra().map(|extra| &*extra.name).filter(|name| !name.is_empty())
+    }
+
+    /// The level of the job: its own, or that of somebody who waits for it, if that is higher.
+    pub fn priority(&self) -> Priority {
+        self.with_ref(JobRef::priority)
+    }
+
+    /// When what happened to the job.
+    ///
+    /// ```
+    /// let pool = windlass::Pool::new(1)?;
+    /// let mut handle = pool.submit(|| 1);
+    /// while handle.try_take().is_none() {}
+    /// let times = handle.times();
+    /// assert!(times.enqueued <= times.started.unwrap());
+    /// assert!(times.queue_time().is_some() && times.run_time().is_some());
+    /// # Ok::<(), windlass::BuildError>(())
+    /// ```
+    pub fn times(&self) -> JobTimes {
+        self.with_ref(JobRef::times)
+    }
+
+    /// The job without its type, for a table of jobs.
+    pub fn job_ref(&self) -> JobRef {
+        JobRef::new(self.job)
+    }
+
+    fn with_ref<R>(&self, f: impl FnOnce(&JobRef) -> R) -> R {
+        f(&mem::ManuallyDrop::new(JobRef::borrowed(self.job)))
+    }
+
+    /// Cancels the job: [`cancel_with`](Self::cancel_with) the cause
+    /// [`Requested`](CancelCause::Requested).
+    pub fn cancel(&self) -> CancelOutcome {
+        self.cancel_with(CancelCause::Requested)
+    }
+
+    /// Cancels the job, and says what that brought about.
+    ///
+    /// A job that has not started never will: its closure is dropped before this returns, and the
+    /// handle has its end. One that runs is asked to stop: its
+    /// [`checkpoint`](crate::checkpoint)s and its token say so, its parallel loops end, and so do
+    /// its forks. It is cancelled if one of those has ended it; if its closure returns all the same,
+    /// it has completed.
+    ///
+    /// ```
+    /// use windlass::{CancelOutcome, JobError, Pool};
+    ///
+    /// let pool = Pool::new(1)?;
+    /// let endless = pool.submit(|| windlass::iter::repeat(1_u64).map(std::hint::black_box).sum::<u64>());
+    /// while !matches!(endless.state(), windlass::JobState::Running) {
+    ///     std::thread::yield_now();
+    /// }
+    /// assert_eq!(endless.cancel(), CancelOutcome::Requested);
+    /// assert!(matches!(endless.wait(), Err(JobError::Cancelled { had_started: true, .. })));
+    /// # Ok::<(), windlass::BuildError>(())
+    /// ```
+    pub fn cancel_with(&self, cause: CancelCause) -> CancelOutcome {
+        self.job.cancel(cause)
+    }
+
+    /// Lets the job go: it runs, and nobody hears of its end. If it panics, only the panic hook
+    /// tells.
+    pub fn detach(mut self) {
+        self.cancels = false;
+    }
+
+    /// Makes the drop of the handle cancel the job, as [`cancel`](Self::cancel) does.
+    ///
+    /// ```
+    /// let pool = windlass::Pool::new(1)?;
+    /// let job = {
+    ///     let handle = pool.submit(|| windlass::iter::repeat(1_u64).map(std::hint::black_box).sum::<u64>());
+    ///     let handle = handle.cancel_on_drop();
+    ///     handle.job_ref()
+    /// };
+    /// assert!(pool.wait_idle(std::time::Duration::from_secs(10)));
+    /// assert!(job.is_finished());
+    /// # Ok::<(), windlass::BuildError>(())
+    /// ```
+    pub fn cancel_on_drop(mut self) -> Self {
+        self.cancels = true;
+        self
+    }
+
+    /// Ends the job if it has not started, because the pool shuts down.
+    pub(super) fn abandon(&self) {
+        self.job.abandon();
+    }
+
+    // ---- waiting
+
+    #[cold]
+    fn run_or_wait(&mut self) {
+        let job = self.job;
+        let here = Worker::with_current(|worker| {
+            worker.filter(|worker| job.is_in(worker.registry())).is_some()
+        });
+        if (here || self.had_room) && job.phase() == Phase::Queued {
+            // For the entry in the lane, which stays behind.
+            job.header().life.retain();
+            if job.header().life.claim() {
+                // SAFETY: claimed, and the handle is a reference.
+                return unsafe { job.run_here() };
+            }
+            // SAFETY: taken above.
+            unsafe { job.release() };
+        }
+        self.block(None);
+    }
+
+    /// Blocks until the job has ended or the time is up.
+    fn block(&mut self, deadline: Option<Instant>) {
+        let job = self.job;
+        Worker::with_current(|worker| {
+            if let Some(worker) = worker.filter(|worker| job.is_in(worker.registry())) {
+                job.lend_level(worker);
+            }
+        });
+        if wait::spin(|| job.header().life.is_finished()) {
+            return;
+        }
+        let Some(waiter) = self.attached() else { return };
+        Worker::with_current(|worker| {
+            // A waiter of an earlier wait may be told of the end just now, and look where we sit.
+            let seat = worker.map(|worker| (worker.registry().to_weak(), worker.index()));
+            *lock(&waiter.seat) = seat;
+            match worker {
+                Some(worker) => worker.wait_for_latch(&waiter.latch, deadline),
+                None => wait::park(&waiter.latch, &waiter.parker, deadline),
+            }
+        });
+    }
+
+    /// What is told when the job ends, `None` if it has.
+    fn attached(&mut self) -> Option<&Arc<Waiter>> {
+        if self.waiter.is_none() {
+            let waiter = Arc::new(Waiter {
+                latch: Latch::new(),
+                seat: Mutex::new(None),
+                parker: Parker::new(),
+                waker: Mutex::new(None),
+            });
+            if !self.job.header().life.attach(Arc::clone(&waiter) as Arc<dyn Continue>) {
+                return None;
+            }
+            self.waiter = Some(waiter);
+        }
+        self.waiter.as_ref()
+    }
+}
+
+impl<T> Future for JobHandle<T> {
+    type Output = Result<T, JobError>;
+
+    /// # Panics
+    /// If the result was taken before.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        assert!(!self.is_taken, "the result of the job was taken before");
+        if !self.is_finished()
+            && let Some(waiter) = self.attached()
+        {
+            let old = lock(&waiter.waker).replace(cx.waker().clone());
+            // Outside of the lock: a waker is the user's code.
+            drop(old);
+            // The job may have ended before the waker was there.
+            if !self.is_finished() {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(self.take())
+    }
+}
+
+impl<T> Drop for JobHandle<T> {
+    fn drop(&mut self) {
+        if self.cancels && !self.is_taken && !self.is_finished() {
+            self.job.cancel(CancelCause::Requested);
+        }
+        if self.is_taken || !self.job.header().life.detach() {
+            // It has ended: what handle and runner shared is ours (`life` I4).
+            // SAFETY: nobody else takes the result; the reference is the one that was shared.
+            unsafe {
+                if !self.is_taken {
+                    self.job.drop_result();
+                }
+                self.job.release();
+            }
+        }
+    }
+}
+
+impl<T> fmt::Debug for JobHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobHandle")
+            .field("id", &self.id())
+            .field("name", &self.name())
+            .field("state", &self.state())
+            .finish()
+    }
+}

@@ -1,0 +1,262 @@
+//! The life of a job in one word: its phase, whether anybody still wants its result, and who is to
+//! be told when it ends.
+//!
+//! ```text
+//! WAITING -> QUEUED -> RUNNING -> (RESOLVING ->) FINISHED
+//!     \________\____________________/^      RUNNING <-> HELD
+//! ```
+//!
+//! I1. Whoever moves the job out of QUEUED (or WAITING) has the closure, and nobody else. A worker,
+//!     a waiter, and a canceller may race for it; a queue entry whose job has been taken is stale.
+//! I2. Whoever may write the result does so before FINISHED, alone: the one that runs the job, and
+//!     if somebody else may end it meanwhile (a time-out), the one that has moved it to RESOLVING.
+//! I3. FINISHED is final. The one that sets it takes the continuations along, in the same step.
+//! I4. The memory is shared by `refs` owners. The one that runs the job and the typed handle are one
+//!     owner together: the handle, unless it is gone (`DETACHED`) when the job ends. So a job that
+//!     is run from the queue and taken by its handle changes no count.
+//! I5. Publish last (L7): the one that sets FINISHED does not touch the job again, unless it holds
+//!     a reference of its own or the job was `DETACHED`.
+
+use crate::engine::sync::{AtomicPtr, AtomicU32, Ordering, spin_loop, thread};
+use std::cell::Cell;
+use std::ptr;
+use std::sync::Arc;
+
+const PHASE: usize = 0b0111;
+const WAITING: usize = 0;
+const QUEUED: usize = 1;
+const RUNNING: usize = 2;
+/// Somebody has what it takes to write the result.
+const RESOLVING: usize = 3;
+const FINISHED: usize = 4;
+/// Running, and may not end just now.
+const HELD: usize = 5;
+/// Nobody will take the result.
+const DETACHED: usize = 0b1000;
+const TAGS: usize = PHASE | DETACHED;
+
+/// What happens when a job has ended.
+pub(crate) trait Continue: Send + Sync {
+    /// Called once, by whoever has ended it. Must not unwind, nor block.
+    fn go_on(&self);
+}
+
+/// A link in the list of those. The low bits of its address are the word's.
+#[repr(align(16))]
+pub(crate) struct Continuation {
+    next: Cell<*mut Continuation>,
+    target: Arc<dyn Continue>,
+}
+
+/// See the module.
+pub(crate) struct Life {
+    word: AtomicPtr<Continuation>,
+    refs: AtomicU32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    Waiting,
+    Queued,
+    Running,
+    Finished,
+}
+
+/// Those who are to be told, to be told once.
+#[must_use]
+pub(crate) struct Continuations(*mut Continuation);
+
+impl Continuations {
+    pub(crate) fn go_on(self) {
+        let mut next = self.0;
+        let mut nodes = Vec::new();
+        while !next.is_null() {
+            // SAFETY: a box that `attach` gave away, and that we have taken from the list.
+            let node = unsafe { Box::from_raw(next) };
+            next = node.next.get();
+            nodes.push(node);
+        }
+        // In the order in which they came.
+        for node in nodes.into_iter().rev() {
+            node.target.go_on();
+        }
+    }
+}
+
+fn tag(word: *mut Continuation) -> usize {
+    word.addr() & TAGS
+}
+
+fn with_tag(word: *mut Continuation, tag: usize) -> *mut Continuation {
+    word.map_addr(|addr| (addr & !TAGS) | tag)
+}
+
+impl Life {
+    /// A job that is about to be queued; nobody else knows of it.
+    pub(crate) fn queued() -> Self {
+        Life { word: AtomicPtr::new(ptr::without_provenance_mut(QUEUED)), refs: AtomicU32::new(1) }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        // Acquire pairs with the Release half of the exchange in `finish`: the result is visible.
+        match tag(self.word.load(Ordering::Acquire)) & PHASE {
+            WAITING => Phase::Waiting,
+            QUEUED => Phase::Queued,
+            FINISHED => Phase::Finished,
+            _ => Phase::Running,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_finished(&self) -> bool {
+        self.phase() == Phase::Finished
+    }
+
+    /// Changes the phase, if it is one of those. AcqRel: whoever moves the job on sees what was
+    /// written to it before, and hands on what it has written.
+    #[inline]
+    fn advance(&self, from: impl Fn(usize) -> bool, to: usize) -> bool {
+        let mut word = self.word.load(Ordering::Relaxed);
+        loop {
+            let now = tag(word);
+            if !from(now & PHASE) {
+                return false;
+            }
+            let next = with_tag(word, now & DETACHED | to);
+            match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(seen) => word = seen,
+            }
+        }
+    }
+
+    /// Takes the job to run it. `false`: somebody else has.
+    #[inline]
+    pub(crate) fn claim(&self) -> bool {
+        self.advance(|phase| phase == QUEUED, RUNNING)
+    }
+
+    /// Takes a job that has not started, to end it without running it.
+    pub(crate) fn claim_to_end(&self) -> bool {
+        self.advance(|phase| phase == QUEUED || phase == WAITING, RESOLVING)
+    }
+
+    /// Takes the right to write the result of a running job.
+    pub(crate) fn claim_result(&self) -> bool {
+        loop {
+            if self.advance(|phase| phase == RUNNING, RESOLVING) {
+                return true;
+            }
+            if tag(self.word.load(Ordering::Relaxed)) & PHASE != HELD {
+                return false;
+            }
+            thread::yield_now();
+        }
+    }
+
+    /// Calls `f` while the job is running and cannot end. `false`: it is not running.
+    pub(crate) fn hold(&self, f: impl FnOnce()) -> bool {
+        while !self.advance(|phase| phase == RUNNING, HELD) {
+            if tag(self.word.load(Ordering::Relaxed)) & PHASE != HELD {
+                return false;
+            }
+            thread::yield_now();
+        }
+        f();
+        let is_ours = self.advance(|phase| phase == HELD, RUNNING);
+        debug_assert!(is_ours);
+        true
+    }
+
+    /// The job has ended, and its result is written. Returns those who are to be told, and whether
+    /// nobody wants the result. If somebody does, the job may be gone (L7).
+    ///
+    /// # Safety
+    /// The caller has the right to write the result, and `this` is live until the exchange inside.
+    #[inline]
+    pub(crate) unsafe fn finish(this: *const Life) -> (Continuations, bool) {
+        // SAFETY: live, by contract.
+        let word = unsafe { &(*this).word };
+        let mut seen = word.load(Ordering::Relaxed);
+        loop {
+            let now = tag(seen);
+            if now & PHASE == HELD {
+                // A few instructions of another thread.
+                spin_loop();
+                thread::yield_now();
+                seen = word.load(Ordering::Relaxed);
+                continue;
+            }
+            let next = ptr::without_provenance_mut(now & DETACHED | FINISHED);
+            // AcqRel: hands on the result, and takes over the continuations.
+            match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return (Continuations(with_tag(seen, 0)), now & DETACHED != 0),
+                Err(other) => seen = other,
+            }
+        }
+    }
+
+    /// The typed handle goes. `false`: the job has ended, and what the handle and the job's runner
+    /// shared is the handle's (I4).
+    pub(crate) fn detach(&self) -> bool {
+        let mut word = self.word.load(Ordering::Acquire);
+        loop {
+            let now = tag(word);
+            if now & PHASE == FINISHED {
+                return false;
+            }
+            let next = with_tag(word, now | DETACHED);
+            match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return true,
+                Err(seen) => word = seen,
+            }
+        }
+    }
+
+    /// Has `target` told when the job ends. `false`: it has ended.
+    pub(crate) fn attach(&self, target: Arc<dyn Continue>) -> bool {
+        let mut word = self.word.load(Ordering::Acquire);
+        if tag(word) & PHASE == FINISHED {
+            return false;
+        }
+        let node =
+            Box::into_raw(Box::new(Continuation { next: Cell::new(ptr::null_mut()), target }));
+        loop {
+            if tag(word) & PHASE == FINISHED {
+                // SAFETY: nobody else has seen it.
+                drop(unsafe { Box::from_raw(node) });
+                return false;
+            }
+            // SAFETY: ours until the exchange succeeds.
+            unsafe { (*node).next.set(with_tag(word, 0)) };
+            let next = with_tag(node, tag(word));
+            match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return true,
+                Err(seen) => word = seen,
+            }
+        }
+    }
+
+    /// One owner more (I4).
+    pub(crate) fn retain(&self) {
+        let before = self.refs.fetch_add(1, Ordering::Relaxed);
+        assert!(before < u32::MAX / 2, "windlass: too many references to a job");
+    }
+
+    /// One owner less. `true`: it was the last, and frees the job.
+    #[inline]
+    #[must_use]
+    pub(crate) fn release(&self) -> bool {
+        // Acquire pairs with the Release of the others: what they did to the job happened before.
+        if self.refs.load(Ordering::Acquire) == 1 {
+            return true;
+        }
+        self.refs.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+}
+
+// SAFETY: the list's nodes are Send and Sync by the bounds of `Continue`, and belong to whoever
+// takes the list.
+unsafe impl Send for Life {}
+// SAFETY: as above; `next` is written by one thread before the node is shared.
+unsafe impl Sync for Life {}

@@ -1,0 +1,147 @@
+//! What may be said of a job beside its closure.
+#![forbid(unsafe_code)]
+
+use super::board::Board;
+use super::cancel::CancelCallback;
+use crate::Priority;
+use crate::engine::sync::{Mutex, lock};
+use crate::time::TimerKey;
+use std::any::{Any, TypeId};
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Options of jobs, as data: to be kept, read from a file (feature `serde`), and used again.
+///
+/// The limits in time are counted from the submission, but for `run_timeout`. What is not said is
+/// not limited.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use windlass::{JobOptions, Pool, Priority};
+///
+/// let thumbnails = JobOptions::default()
+///     .priority(Priority::Background)
+///     .start_within(Duration::from_secs(60));
+/// let pool = Pool::new(1)?;
+/// let handle = pool.job("thumbnail").options(&thumbnails).submit(|| 1);
+/// assert_eq!(handle.wait().unwrap(), 1);
+/// # Ok::<(), windlass::BuildError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+#[must_use]
+pub struct JobOptions {
+    pub(super) priority: Priority,
+    pub(super) start_within: Option<Duration>,
+    pub(super) run_timeout: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
+}
+
+impl JobOptions {
+    /// Which jobs come first.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// If the job has not started so long after it was submitted, it never does: it ends as
+    /// [`TimedOut`](crate::JobError::TimedOut).
+    pub fn start_within(mut self, limit: Duration) -> Self {
+        self.start_within = Some(limit);
+        self
+    }
+
+    /// If the job runs so long, its handle is told that it has [timed
+    /// out](crate::JobError::TimedOut), and its token is cancelled. The closure is not killed: it
+    /// keeps its worker until it returns, and what it returns is dropped.
+    pub fn run_timeout(mut self, limit: Duration) -> Self {
+        self.run_timeout = Some(limit);
+        self
+    }
+
+    /// As [`start_within`](Self::start_within) and [`run_timeout`](Self::run_timeout) together:
+    /// from the submission to the end.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+}
+
+/// What a job with options has beside its closure.
+#[derive(Default)]
+pub(crate) struct Extra {
+    /// Empty: none.
+    pub(super) name: Cow<'static, str>,
+    pub(super) extensions: Extensions,
+    pub(super) run_timeout: Option<Duration>,
+    /// By when it must have ended, by its own limits.
+    pub(super) deadline: Option<Instant>,
+    /// What will end it if nothing else does.
+    limits: Mutex<Limits>,
+}
+
+#[derive(Default)]
+struct Limits {
+    /// Set when the job ends: what comes later is taken down at once.
+    is_over: bool,
+    timers: Vec<TimerKey>,
+    callback: Option<CancelCallback>,
+}
+
+impl Extra {
+    pub(super) fn named(name: Cow<'static, str>) -> Self {
+        Extra { name, ..Extra::default() }
+    }
+
+    /// Notes a timer. `false`: the job has ended, and the caller cancels the timer.
+    pub(super) fn add_timer(&self, key: TimerKey) -> bool {
+        let mut limits = lock(&self.limits);
+        if !limits.is_over {
+            limits.timers.push(key);
+        }
+        !limits.is_over
+    }
+
+    /// Notes what listens to the job's token.
+    pub(super) fn set_callback(&self, callback: CancelCallback) {
+        let mut limits = lock(&self.limits);
+        if !limits.is_over {
+            limits.callback = Some(callback);
+        }
+    }
+
+    /// The job ends: takes all of that down.
+    pub(super) fn forget_limits(&self, board: &Board) {
+        let (timers, callback) = {
+            let mut limits = lock(&self.limits);
+            limits.is_over = true;
+            (std::mem::take(&mut limits.timers), limits.callback.take())
+        };
+        if let (Some(timer), false) = (board.timer.get(), timers.is_empty()) {
+            for key in timers {
+                timer.cancel(key);
+            }
+        }
+        drop(callback);
+    }
+}
+
+/// Values by their types.
+#[derive(Clone, Default)]
+pub(crate) struct Extensions(Vec<(TypeId, Arc<dyn Any + Send + Sync>)>);
+
+impl Extensions {
+    /// The last one of a type stays.
+    pub(super) fn set<T: Any + Send + Sync>(&mut self, value: T) {
+        let id = TypeId::of::<T>();
+        self.0.retain(|(known, _)| *known != id);
+        self.0.push((id, Arc::new(value)));
+    }
+
+    pub(super) fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let (_, value) = self.0.iter().find(|(known, _)| *known == TypeId::of::<T>())?;
+        Arc::clone(value).downcast().ok()
+    }
+}

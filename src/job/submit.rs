@@ -1,0 +1,484 @@
+//! Getting jobs into a pool.
+
+use super::board::{Board, Mode};
+use super::cancel::CancelToken;
+use super::cx::JobCx;
+use super::handle::JobHandle;
+use super::options::{Extra, JobOptions};
+use super::outcome::{SubmitError, TimeoutPhase};
+use super::panic;
+use super::raw::{Call, Options, Parts, Raw};
+use super::reference::JobRef;
+use crate::Priority;
+use crate::engine::clock;
+use crate::engine::job::JobRef as Entry;
+use crate::engine::registry::Registry;
+use crate::engine::worker::Worker;
+use crate::pool::{Pool, with_current_registry};
+use crate::time::after;
+use std::any::Any;
+use std::borrow::Cow;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// A closure that wants nothing to know.
+struct Plain<F>(F);
+
+impl<T: Send + 'static, F: FnOnce() -> T + Send + 'static> Call for Plain<F> {
+    type Output = T;
+    fn call(self, _: &JobCx) -> T {
+        (self.0)()
+    }
+}
+
+/// A closure that sees its job.
+struct WithCx<F>(F);
+
+impl<T: Send + 'static, F: FnOnce(&JobCx) -> T + Send + 'static> Call for WithCx<F> {
+    type Output = T;
+    fn call(self, cx: &JobCx) -> T {
+        (self.0)(cx)
+    }
+}
+
+/// Queues a job. Returns whether a worker was woken for it.
+fn queue(registry: &Registry, level: u8, entry: Entry) -> bool {
+    Worker::with_seat_in(registry, |seat| match seat {
+        Some(worker) => worker.queue_job(level, entry),
+        None => registry.lanes.inject(level, entry),
+    });
+    registry.notify_of_job(level)
+}
+
+/// What is said of a job beside its closure.
+struct Terms<X> {
+    extra: X,
+    level: u8,
+    is_timed: bool,
+    token: Option<CancelToken>,
+}
+
+impl Terms<()> {
+    const PLAIN: Terms<()> =
+        Terms { extra: (), level: Priority::Normal.level(), is_timed: false, token: None };
+}
+
+/// Takes a job in, or gives its closure back. `prepare` is called before anybody else sees the job.
+#[inline]
+fn accept<X: Options, C: Call>(
+    registry: &Registry,
+    call: C,
+    terms: Terms<X>,
+    prepare: impl FnOnce(Raw),
+) -> Result<JobHandle<C::Output>, SubmitError<C>> {
+    registry.check_not_forked();
+    panic::watch();
+    let board = Board::of(registry);
+    if board.mode() != Mode::Open {
+        return Err(SubmitError::ShuttingDown(call));
+    }
+    let Terms { extra, level, is_timed, token } = terms;
+    let (id, enqueued) = (board.accept(1).next(), clock::ticks());
+    let parts = Parts { call, extra, id, level, is_timed, token, enqueued };
+    let (raw, entry) = Raw::new(registry, parts);
+    prepare(raw);
+    let had_room = queue(registry, level, entry);
+    // A shutdown that has not seen our count is seen here: `queue` ends with a fence, and so does
+    // `Board::advance`.
+    if board.mode() != Mode::Open
+        && let Some(call) = take_back::<X, C>(board, raw)
+    {
+        return Err(SubmitError::ShuttingDown(call));
+    }
+    // SAFETY: the job is a `C`, and this is its handle.
+    Ok(unsafe { JobHandle::new(raw, had_room) })
+}
+
+/// Takes back the closure of a job that was queued while the pool began to shut down. `None`: it
+/// has been run, or ended, after all.
+#[cold]
+fn take_back<X: Options, C: Call>(board: &Board, raw: Raw) -> Option<C> {
+    let life = &raw.header().life;
+    // For the entry in the lane, which stays behind.
+    life.retain();
+    let is_ours = life.claim_to_end();
+    // SAFETY: what `retain` has taken, if there is no entry left behind; else the reference that a
+    // handle would have had.
+    unsafe {
+        let call = is_ours.then(|| raw.take_call::<X, C>());
+        if is_ours {
+            if let Some(extra) = raw.extra() {
+                extra.forget_limits(board);
+            }
+            board.give_back();
+        }
+        raw.release();
+        call
+    }
+}
+
+/// The handle of a job that was not accepted.
+fn rejected<T: Send + 'static, C: Call<Output = T>>(
+    registry: &Registry,
+    error: SubmitError<C>,
+) -> JobHandle<T> {
+    drop(error);
+    let id = Board::of(registry).number_of_rejected();
+    let call = Plain(|| -> T { unreachable!("it is never run") });
+    let parts = Parts {
+        call,
+        extra: (),
+        id,
+        level: Priority::Normal.level(),
+        is_timed: false,
+        token: None,
+        enqueued: clock::ticks(),
+    };
+    let (raw, _) = Raw::new(registry, parts);
+    // SAFETY: nobody else knows of the job, whose handle this is.
+    unsafe {
+        raw.reject();
+        JobHandle::new(raw, false)
+    }
+}
+
+fn submit_to<T, C>(registry: &Registry, call: C) -> JobHandle<T>
+where
+    T: Send + 'static,
+    C: Call<Output = T>,
+{
+    match accept(registry, call, Terms::PLAIN, |_| ()) {
+        Ok(handle) => handle,
+        Err(error) => rejected(registry, error),
+    }
+}
+
+/// Has `f` run in the pool that the calling thread is in, else in the global one: see
+/// [`Pool::submit`].
+///
+/// ```
+/// let handle = windlass::submit(|| 6 * 7);
+/// assert_eq!(handle.wait().unwrap(), 42);
+/// ```
+pub fn submit<T, F>(f: F) -> JobHandle<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    with_current_registry(|registry| submit_to(registry, Plain(f)))
+}
+
+impl Pool {
+    /// Has `f` run by a worker, some time from now, and returns a handle of it.
+    ///
+    /// Jobs of one level that are submitted by one thread start in that order, unless somebody
+    /// waits for a later one. A job that panics ends with
+    /// [`JobError::Panicked`](crate::JobError::Panicked); the worker goes on. Options have
+    /// [`job`](Pool::job).
+    ///
+    /// If the pool has begun to shut down, `f` is dropped, and the handle says
+    /// [`Rejected`](crate::JobError::Rejected); [`try_submit`](Pool::try_submit) gives it back.
+    ///
+    /// # Panics
+    /// If the pool was made before a fork(2) of which this process is the child.
+    ///
+    /// # Blocking
+    /// Never.
+    ///
+    /// ```
+    /// let pool = windlass::Pool::new(2)?;
+    /// let handle = pool.submit(|| "done");
+    /// assert_eq!(handle.wait().unwrap(), "done");
+    /// # Ok::<(), windlass::BuildError>(())
+    /// ```
+    pub fn submit<T, F>(&self, f: F) -> JobHandle<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        submit_to(self.registry(), Plain(f))
+    }
+
+    /// As [`submit`](Pool::submit), with a closure that sees its job: to be cancelled between two
+    /// steps, say.
+    ///
+    /// ```
+    /// let pool = windlass::Pool::new(2)?;
+    /// let handle = pool.submit_with(|cx| cx.is_cancelled());
+    /// assert_eq!(handle.wait().unwrap(), false);
+    /// # Ok::<(), windlass::BuildError>(())
+    /// ```
+    pub fn submit_with<T, F>(&self, f: F) -> JobHandle<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&JobCx) -> T + Send + 'static,
+    {
+        submit_to(self.registry(), WithCx(f))
+    }
+
+    /// As [`submit`](Pool::submit), and gives the closure back if it is not accepted.
+    ///
+    /// # Errors
+    /// If the pool has begun to shut down.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use windlass::{Pool, Shutdown, SubmitError};
+    ///
+    /// let pool = Pool::new(1)?;
+    /// pool.shutdown(Shutdown::Drain, Duration::from_secs(10));
+    /// let text = String::from("precious");
+    /// match pool.try_submit(move || text) {
+    ///     Err(SubmitError::ShuttingDown(f)) => assert_eq!(f(), "precious"),
+    ///     other => unreachable!("{other:?}"),
+    /// }
+    /// # Ok::<(), windlass::BuildError>(())
+    /// ```
+    pub fn try_submit<T, F>(&self, f: F) -> Result<JobHandle<T>, SubmitError<F>>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let result = accept(self.registry(), Plain(f), Terms::PLAIN, |_| ());
+        result.map_err(|error| error.map(|call| call.0))
+    }
+
+    /// As [`submit`](Pool::submit) for many closures at once, at less cost a job. The handles are
+    /// in the order of the closures, and so do the jobs start.
+    ///
+    /// If the iterator panics, the jobs before that are not submitted.
+    ///
+    /// ```
+    /// let pool = windlass::Pool::new(2)?;
+    /// let handles = pool.submit_many((0..10).map(|n| move || n * n));
+    /// let squares: Vec<i32> = handles.into_iter().map(|handle| handle.wait().unwrap()).collect();
+    /// assert_eq!(squares[9], 81);
+    /// # Ok::<(), windlass::BuildError>(())
+    /// ```
+    pub fn submit_many<T, F>(&self, jobs: impl IntoIterator<Item = F>) -> Vec<JobHandle<T>>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let registry = self.registry();
+        registry.check_not_forked();
+        panic::watch();
+        let board = Board::of(registry);
+        let calls: Vec<F> = jobs.into_iter().collect();
+        if board.mode() != Mode::Open {
+            let reject = |f| rejected(registry, SubmitError::ShuttingDown(Plain(f)));
+            return calls.into_iter().map(reject).collect();
+        }
+        let level = Priority::Normal.level();
+        let (mut numbers, enqueued) = (board.accept(calls.len() as u64), clock::ticks());
+        let handles = Worker::with_seat_in(registry, |seat| {
+            let queue_one = |f| {
+                let (is_timed, token) = (false, None);
+                let (call, extra, id) = (Plain(f), (), numbers.next());
+                let parts = Parts { call, extra, id, level, is_timed, token, enqueued };
+                let (raw, entry) = Raw::new(registry, parts);
+                // SAFETY: the job's output is the closure's, and this is its handle.
+                let handle = unsafe { JobHandle::new(raw, false) };
+                match seat {
+                    Some(worker) => worker.queue_job(level, entry),
+                    None => registry.lanes.inject(level, entry),
+                }
+                handle
+            };
+            calls.into_iter().map(queue_one).collect::<Vec<_>>()
+        });
+        registry.notify_of_job(level);
+        if board.mode() != Mode::Open {
+            // As in `accept`; those that nobody has taken yet are abandoned.
+            for handle in &handles {
+                handle.abandon();
+            }
+        }
+        handles
+    }
+
+    /// Names a job, to say more of it before it is submitted.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use windlass::{Pool, Priority};
+    ///
+    /// let pool = Pool::new(2)?;
+    /// let handle = pool
+    ///     .job("report")
+    ///     .priority(Priority::High)
+    ///     .timeout(Duration::from_secs(30))
+    ///     .submit(|| 42);
+    /// assert_eq!(handle.name(), Some("report"));
+    /// assert_eq!(handle.wait().unwrap(), 42);
+    /// # Ok::<(), windlass::BuildError>(())
+    /// ```
+    pub fn job(&self, name: impl Into<Cow<'static, str>>) -> JobBuilder<'_> {
+        let extra = Extra::named(name.into());
+        let (options, token, deadline) = (JobOptions::default(), None, None);
+        JobBuilder { pool: self, options, extra, token, deadline }
+    }
+}
+
+/// A job that is about to be submitted. See [`Pool::job`].
+#[must_use = "a job runs only when it is submitted"]
+pub struct JobBuilder<'a> {
+    pool: &'a Pool,
+    options: JobOptions,
+    extra: Extra,
+    token: Option<CancelToken>,
+    deadline: Option<Instant>,
+}
+
+impl JobBuilder<'_> {
+    /// Takes over all of these options; what was said before is forgotten, as far as they say it.
+    pub fn options(mut self, options: &JobOptions) -> Self {
+        self.options = options.clone();
+        self
+    }
+
+    /// As [`JobOptions::priority`].
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.options = self.options.priority(priority);
+        self
+    }
+
+    /// As [`JobOptions::start_within`].
+    pub fn start_within(mut self, limit: Duration) -> Self {
+        self.options = self.options.start_within(limit);
+        self
+    }
+
+    /// As [`JobOptions::run_timeout`].
+    pub fn run_timeout(mut self, limit: Duration) -> Self {
+        self.options = self.options.run_timeout(limit);
+        self
+    }
+
+    /// As [`JobOptions::timeout`].
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.options = self.options.timeout(limit);
+        self
+    }
+
+    /// As [`timeout`](Self::timeout), at a point in time. Of both the earlier counts.
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Cancels the job when the token is cancelled, or its deadline passes. The job gets a
+    /// [`child`](CancelToken::child) of it. The last one that is given counts.
+    pub fn cancel_token(mut self, token: &CancelToken) -> Self {
+        self.token = Some(token.clone());
+        self
+    }
+
+    /// Gives the job a value, which what runs in it finds by its type:
+    /// [`JobCx::extension`](crate::JobCx::extension). Of several of one type the last stays.
+    ///
+    /// ```
+    /// use windlass::Pool;
+    ///
+    /// struct Tenant(u32);
+    /// let pool = Pool::new(2)?;
+    /// let tenant = || windlass::current().unwrap().extension::<Tenant>().unwrap().0;
+    /// let handle = pool.job("bill").extension(Tenant(7)).submit(move || windlass::join(tenant, tenant));
+    /// assert_eq!(handle.wait().unwrap(), (7, 7));
+    /// # Ok::<(), windlass::BuildError>(())
+    /// ```
+    pub fn extension<T: Any + Send + Sync>(mut self, value: T) -> Self {
+        self.extra.extensions.set(value);
+        self
+    }
+
+    /// As [`Pool::submit`].
+    pub fn submit<T, F>(self, f: F) -> JobHandle<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        self.submit_call(Plain(f))
+    }
+
+    /// As [`Pool::submit_with`].
+    pub fn submit_with<T, F>(self, f: F) -> JobHandle<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&JobCx) -> T + Send + 'static,
+    {
+        self.submit_call(WithCx(f))
+    }
+
+    /// As [`Pool::try_submit`].
+    ///
+    /// # Errors
+    /// If the pool has begun to shut down.
+    pub fn try_submit<T, F>(self, f: F) -> Result<JobHandle<T>, SubmitError<F>>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        self.accept(Plain(f)).map_err(|error| error.map(|call| call.0))
+    }
+
+    fn submit_call<C: Call>(self, call: C) -> JobHandle<C::Output> {
+        let pool = self.pool;
+        match self.accept(call) {
+            Ok(handle) => handle,
+            Err(error) => rejected(pool.registry(), error),
+        }
+    }
+
+    fn accept<C: Call>(self, call: C) -> Result<JobHandle<C::Output>, SubmitError<C>> {
+        let JobBuilder { pool, options, mut extra, token, deadline } = self;
+        let now = Instant::now();
+        let by_timeout = options.timeout.map(|limit| after(now, limit));
+        let deadline = by_timeout.into_iter().chain(deadline).min();
+        extra.deadline = deadline;
+        extra.run_timeout = options.run_timeout;
+        let start_by = options.start_within.map(|limit| after(now, limit));
+        let inherited = token.as_ref().and_then(CancelToken::deadline);
+        let is_bound = token.is_some();
+        // The child of a token that has none is a token like another.
+        let token = match (token, deadline) {
+            (Some(token), Some(deadline)) => Some(token.with_deadline(deadline)),
+            (Some(token), None) => Some(token.child()),
+            (None, Some(deadline)) => Some(CancelToken::new().with_deadline(deadline)),
+            (None, None) => None,
+        };
+        let is_timed = deadline.is_some() || options.run_timeout.is_some();
+        let terms = Terms { extra, level: options.priority.level(), is_timed, token };
+        let prepare = |raw: Raw| {
+            if is_bound {
+                let job = JobRef::new(raw);
+                let callback = raw.token().on_cancel(move |cause| {
+                    job.cancel_with(cause.clone());
+                });
+                raw.extra().expect("it was given").set_callback(callback);
+            }
+            if let Some(at) = start_by {
+                raw.limit(at, |job| job.time_out(TimeoutPhase::Queued));
+            }
+            if let Some(at) = deadline {
+                raw.limit(at, |job| job.time_out(TimeoutPhase::Total));
+            }
+            if let Some(at) = inherited {
+                // Looking is enough: the token then calls back.
+                raw.limit(at, |job| {
+                    job.token().is_cancelled();
+                });
+            }
+        };
+        accept(pool.registry(), call, terms, prepare)
+    }
+}
+
+impl fmt::Debug for JobBuilder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobBuilder")
+            .field("name", &self.extra.name)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,16 @@
+//! Decisions: what runs first, what is let in. Safe code, one file a policy; the engine asks it, or
+//! is given numbers, at these points and no others.
+//!
+//! | decision point | asked by | question | answer | cost on the hot path |
+//! |---|---|---|---|---|
+//! | level | submit | which lane | `priority`: the level of the job's [`Priority`] | none |
+//! | next | a worker with nothing to do | which lane first | the highest that holds jobs; each 61st dispatch, or after 100 ms a level, a lower one (`engine::lanes`) | a load and a counter |
+//! | reserve | a submit that woke nobody | may a reserved worker start | for `High` and above | a compare |
+//!
+//! `join` and the loops ask nothing: what they fork has the level of the job that it belongs to.
+
+#![forbid(unsafe_code)]
+
+mod priority;
+
+pub use priority::Priority;
