@@ -18,6 +18,14 @@ pub(crate) enum Engine {
     Chili,
     Paralight,
     Orx,
+    Tokio,
+    /// tokio's `spawn_blocking`.
+    TokioBlocking,
+    Threadpool,
+    RustyPool,
+    Affinitypool,
+    /// Threads that take boxed closures from a standard channel.
+    Channel,
 }
 
 impl Engine {
@@ -30,6 +38,12 @@ impl Engine {
             Engine::Chili => "chili",
             Engine::Paralight => "paralight",
             Engine::Orx => "orx",
+            Engine::Tokio => "tokio",
+            Engine::TokioBlocking => "tokio-blocking",
+            Engine::Threadpool => "threadpool",
+            Engine::RustyPool => "rusty-pool",
+            Engine::Affinitypool => "affinitypool",
+            Engine::Channel => "channel",
         }
     }
 

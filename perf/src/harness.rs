@@ -101,7 +101,8 @@ pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Cell {
     pub(crate) engine: Engine,
-    /// Wall time of one call in ns; in the idle suite, CPU time of the window in ns.
+    /// Wall time of one call in ns; in the idle suite, CPU time of the window in ns; in the cases
+    /// of the jobs suite that count memory, bytes.
     pub(crate) time: Stats,
     /// CPU time of the whole process for one call in ns, with all that the call's closure does
     /// untimed (a case that builds its pool afresh pays for that here).
@@ -266,6 +267,22 @@ pub(crate) fn keep_freed_memory() {
 /// Other allocators are left as they are.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(crate) fn keep_freed_memory() {}
+
+/// Bytes handed out by the allocator, over all its arenas. What a thread has freed and kept for
+/// itself counts as handed out.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code, reason = "mallinfo2 has no safe form in the standard library")]
+pub(crate) fn allocated_bytes() -> Option<usize> {
+    // SAFETY: reads the allocator's books, under its locks.
+    let info = unsafe { libc::mallinfo2() };
+    Some(info.uordblks + info.hblkhd)
+}
+
+/// Other allocators are not asked.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) fn allocated_bytes() -> Option<usize> {
+    None
+}
 
 /// Whose CPU time and context switches to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -70,7 +70,7 @@ fn measure(engine: Engine, workers: usize, loaded: bool, window: Duration) -> Ce
             let pool = OrxPool::build(workers);
             rest(window, || loaded.then(|| load(OrxLoops { orx: &pool, fixed: false })))
         }
-        Engine::Seq | Engine::RayonTuned => unreachable!("has no pool of its own"),
+        _ => unreachable!("not one of ENGINES"),
     };
     let time = Stats::of(vec![cpu_ns as f64]);
     Cell { engine, time, cpu: None, p99: None, switches: Some(switches) }

@@ -9,6 +9,7 @@ mod fork;
 mod harness;
 mod idle;
 mod iter;
+mod jobs;
 mod latency;
 mod map;
 mod recursions;
@@ -57,6 +58,8 @@ enum Suite {
     Idle,
     /// How long entering a pool takes.
     Latency,
+    /// What a job costs: submitting many, waiting for one, and memory.
+    Jobs,
     /// How long the compiler takes for parallel iterators. Not part of `all`.
     Compile,
     /// All of the above but `compile`.
@@ -106,6 +109,9 @@ fn main() {
     }
     if wanted(Suite::Latency) {
         rows.extend(latency::run(&opts));
+    }
+    if wanted(Suite::Jobs) {
+        rows.extend(jobs::run(&opts));
     }
     if cli.suite == Suite::Compile {
         rows.extend(compile::run(&opts));
