@@ -178,9 +178,13 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
         self.cost.saturating_mul(self.source.len() as u64) / SCALE
     }
 
+    /// Eats about `n` units, and says how many it were.
     #[inline(always)]
-    fn feed(&mut self, n: usize) {
-        self.consumer.feed(self.source.take_front(n), n);
+    fn feed(&mut self, n: usize) -> usize {
+        let before = self.source.len();
+        self.consumer.feed(self.source.take_front(n));
+        // A source that is not exact may eat more, or find that more is left than it thought.
+        if S::EXACT { n } else { n.max(before.saturating_sub(self.source.len())) }
     }
 
     #[inline]
@@ -205,8 +209,7 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
         loop {
             let n = batch.min(self.source.len());
             if n > 0 && !self.is_done() {
-                self.feed(n);
-                done += n;
+                done += self.feed(n);
             }
             let now = clock::ticks();
             if self.is_done() {
@@ -230,12 +233,14 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
     /// target. Batches begin at round numbers, which spares vectorised bodies unaligned accesses.
     #[inline]
     fn next_batch(&self, batch: usize, done: usize, took: u64, target: u64) -> usize {
-        let room = target / (took + 1);
-        let next = match room {
-            64.. => done.saturating_mul(31),
-            8.. => done.saturating_mul(7),
-            _ if took > 2 * target => batch / 2,
-            _ => batch.saturating_mul(room.max(1) as usize),
+        let next = if took < target / 64 {
+            done.saturating_mul(63)
+        } else if took < target / 8 {
+            done.saturating_mul(7)
+        } else if took > 2 * target {
+            batch / 2
+        } else {
+            batch.saturating_mul((target / (took + 1)).max(1) as usize)
         };
         let next = if next >= ROUND { next - next % ROUND } else { next };
         next.clamp(1, self.control.grain.max.max(1))
@@ -296,8 +301,7 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
         loop {
             let n = batch.min(self.source.len());
             if n > 0 && !self.is_done() {
-                self.feed(n);
-                done += n;
+                done += self.feed(n);
             }
             let now = clock::ticks();
             if self.is_done() {
@@ -329,15 +333,54 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
         if done == 0 {
             return;
         }
-        let cost = cost(elapsed, done);
-        if elapsed > registry.us(1) || self.control.site.estimate().is_none_or(|known| cost < known)
-        {
-            self.control.site.record(cost);
+        let is_less =
+            |known: u64| elapsed.saturating_mul(SCALE) < known.saturating_mul(done as u64);
+        if elapsed > registry.us(1) || self.control.site.estimate().is_none_or(is_less) {
+            self.control.site.record(cost(elapsed, done));
         }
     }
 }
 
 /// At least 1, so that 0 can say "unknown".
+#[inline]
 fn cost(elapsed: u64, units: usize) -> u64 {
     (elapsed.saturating_mul(SCALE) / units.max(1) as u64).max(1)
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    /// Eats all that is left, whatever it is asked for.
+    struct Greedy(usize);
+
+    // SAFETY: not exact.
+    unsafe impl Source for Greedy {
+        type Item = ();
+        const EXACT: bool = false;
+        fn len(&self) -> usize {
+            self.0
+        }
+        fn split_at(self, index: usize) -> (Self, Self) {
+            (Greedy(index), Greedy(self.0 - index))
+        }
+        fn take_front(&mut self, _: usize) -> impl Iterator<Item = ()> {
+            std::iter::repeat_n((), std::mem::take(&mut self.0))
+        }
+    }
+
+    #[test]
+    fn units_beyond_those_asked_for_are_counted() {
+        let control = Control {
+            site: Site::of(0),
+            grain: Grain::default(),
+            context: None,
+            is_stopped: AtomicBool::new(false),
+            is_cancelled: AtomicBool::new(false),
+        };
+        let consumer = crate::par::consumers::Count(0);
+        let mut whole = Loop { source: Greedy(9), consumer, control: &control, cost: 0 };
+        assert_eq!(whole.feed(2), 9);
+        assert_eq!(Consumer::<()>::finish(whole.consumer), 9);
+    }
 }

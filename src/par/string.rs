@@ -176,7 +176,7 @@ where
         (self, Concat(String::new()))
     }
     #[inline]
-    fn feed(&mut self, items: impl Iterator<Item = T>, _: usize) {
+    fn feed(&mut self, items: impl Iterator<Item = T>) {
         self.0.extend(items);
     }
     fn finish(self) -> Vec<String> {

@@ -225,7 +225,7 @@ impl<P: Producer, C: plumbing::Consumer<P::Item>> Consumer<Batch<P>> for Part<P:
         (self, far)
     }
 
-    fn feed(&mut self, batches: impl Iterator<Item = Batch<P>>, _: usize) {
+    fn feed(&mut self, batches: impl Iterator<Item = Batch<P>>) {
         batches.for_each(|Batch { producer, len, cut }| {
             self.cut = Some(cut);
             self.eat(producer, len);

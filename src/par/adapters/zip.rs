@@ -135,9 +135,14 @@ unsafe impl<S: Source> Source for EnumerateSource<S> {
     }
     #[inline]
     fn take_front(&mut self, n: usize) -> impl Iterator<Item = Self::Item> {
-        let first = self.next;
+        // Not `enumerate`: the sum of its number and the first one would be made for each item.
+        let mut next = self.next;
         self.next += n;
-        self.base.take_front(n).enumerate().map(move |(offset, item)| (first + offset, item))
+        self.base.take_front(n).map(move |item| {
+            let index = next;
+            next += 1;
+            (index, item)
+        })
     }
     fn grain(&self) -> Grain {
         self.base.grain()

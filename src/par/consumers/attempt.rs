@@ -36,7 +36,7 @@ where
         (TryForEach { rank: left, failure: self.failure, ..right }, right)
     }
     #[inline]
-    fn feed(&mut self, items: impl Iterator<Item = T>, _: usize) {
+    fn feed(&mut self, items: impl Iterator<Item = T>) {
         for item in items {
             if let Break(residual) = (self.op)(item).branch() {
                 self.failure = Some(R::from_residual(residual));
@@ -87,7 +87,7 @@ where
         (TryReduce { rank: left, so_far, is_failure, ..right }, right)
     }
     #[inline]
-    fn feed(&mut self, mut items: impl Iterator<Item = R>, _: usize) {
+    fn feed(&mut self, mut items: impl Iterator<Item = R>) {
         let Some(first) = self.so_far.take().or_else(|| items.next()) else { return };
         let op = self.op;
         let outcome = match first.branch() {

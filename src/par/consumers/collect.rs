@@ -101,7 +101,7 @@ impl<T: Send> Consumer<T> for InPlace<T> {
         (self, right)
     }
     #[inline]
-    fn feed(&mut self, items: impl Iterator<Item = T>, _: usize) {
+    fn feed(&mut self, items: impl Iterator<Item = T>) {
         let mut writer = Writer::new(&mut self.0);
         // SAFETY: the output has room for every unit of the source (`new`), and an exact source
         // yields no more items than it eats units (`Source`), so this part writes only its own.
@@ -133,7 +133,7 @@ impl<A: Send, B: Send> Consumer<(A, B)> for TwoInPlace<A, B> {
         (self, right)
     }
     #[inline]
-    fn feed(&mut self, items: impl Iterator<Item = (A, B)>, _: usize) {
+    fn feed(&mut self, items: impl Iterator<Item = (A, B)>) {
         let (mut to_a, mut to_b) = (Writer::new(&mut self.0), Writer::new(&mut self.1));
         items.for_each(|(a, b)| {
             // SAFETY: as in `InPlace::feed`.
@@ -179,7 +179,7 @@ impl<T: Send> Consumer<T> for Pieces<T> {
         (self, Pieces::new())
     }
     #[inline]
-    fn feed(&mut self, items: impl Iterator<Item = T>, _: usize) {
+    fn feed(&mut self, items: impl Iterator<Item = T>) {
         self.0.reserve(items.size_hint().0);
         // Not `extend`, which asks for one item after the other.
         items.for_each(|item| self.0.push(item));
@@ -218,7 +218,7 @@ where
         (self, right)
     }
     #[inline]
-    fn feed(&mut self, items: impl Iterator<Item = T>, _: usize) {
+    fn feed(&mut self, items: impl Iterator<Item = T>) {
         items.for_each(|item| {
             let (a, b) = (self.split)(item);
             self.a.extend(a);

@@ -3,8 +3,31 @@
 use super::Consumer;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What makes an item the one that is looked for. Searches by a predicate go through the methods of
-/// the standard library that take one: they are faster than those that take what it makes.
+/// The first of the items that a function makes something of, and what. Four items a turn: a loop
+/// as short as over one would be half as fast where it happens to lie across two cache lines. And
+/// a function of its own, so that it has the registers to itself.
+#[inline(never)]
+fn search<T, R>(
+    mut items: impl Iterator<Item = T>,
+    mut make: impl FnMut(T) -> Option<R>,
+) -> Option<R> {
+    loop {
+        if let found @ Some(_) = make(items.next()?) {
+            return found;
+        }
+        if let found @ Some(_) = make(items.next()?) {
+            return found;
+        }
+        if let found @ Some(_) = make(items.next()?) {
+            return found;
+        }
+        if let found @ Some(_) = make(items.next()?) {
+            return found;
+        }
+    }
+}
+
+/// What makes an item the one that is looked for.
 pub(crate) trait Pick<T>: Sync {
     type Found: Send;
     fn first(&self, items: impl Iterator<Item = T>) -> Option<Self::Found>;
@@ -17,8 +40,8 @@ pub(crate) struct That<P>(pub(crate) P);
 impl<T: Send, P: Fn(&T) -> bool + Sync> Pick<T> for That<P> {
     type Found = T;
     #[inline]
-    fn first(&self, mut items: impl Iterator<Item = T>) -> Option<T> {
-        items.find(&self.0)
+    fn first(&self, items: impl Iterator<Item = T>) -> Option<T> {
+        search(items, |item| if (self.0)(&item) { Some(item) } else { None })
     }
     #[inline]
     fn last(&self, items: impl Iterator<Item = T>) -> Option<T> {
@@ -32,8 +55,8 @@ pub(crate) struct Any<P>(pub(crate) P);
 impl<T, P: Fn(T) -> bool + Sync> Pick<T> for Any<P> {
     type Found = ();
     #[inline]
-    fn first(&self, mut items: impl Iterator<Item = T>) -> Option<()> {
-        items.any(&self.0).then_some(())
+    fn first(&self, items: impl Iterator<Item = T>) -> Option<()> {
+        search(items, |item| (self.0)(item).then_some(()))
     }
     fn last(&self, items: impl Iterator<Item = T>) -> Option<()> {
         self.first(items)
@@ -46,8 +69,8 @@ pub(crate) struct Made<F>(pub(crate) F);
 impl<T, R: Send, F: Fn(T) -> Option<R> + Sync> Pick<T> for Made<F> {
     type Found = R;
     #[inline]
-    fn first(&self, mut items: impl Iterator<Item = T>) -> Option<R> {
-        items.find_map(&self.0)
+    fn first(&self, items: impl Iterator<Item = T>) -> Option<R> {
+        search(items, &self.0)
     }
     #[inline]
     fn last(&self, items: impl Iterator<Item = T>) -> Option<R> {
@@ -75,7 +98,7 @@ impl<T, P: Pick<T>> Consumer<T> for FindAny<'_, P, P::Found> {
         (self, right)
     }
     #[inline]
-    fn feed(&mut self, items: impl Iterator<Item = T>, _: usize) {
+    fn feed(&mut self, items: impl Iterator<Item = T>) {
         self.found = self.pick.first(items);
         if self.found.is_some() {
             // Relaxed: tells the others to stop; what was found is handed on by the joins.
@@ -169,7 +192,7 @@ impl<T, P: Pick<T>> Consumer<T> for FindEnd<'_, P, P::Found> {
         (FindEnd { rank: left, found: self.found, ..right }, right)
     }
     #[inline]
-    fn feed(&mut self, items: impl Iterator<Item = T>, _: usize) {
+    fn feed(&mut self, items: impl Iterator<Item = T>) {
         let found = match self.end {
             End::First => self.pick.first(items),
             End::Last => self.pick.last(items),

@@ -18,8 +18,8 @@ pub(crate) trait Consumer<T>: Sized + Send {
     /// The consumer of the first `index` units that are still to come (and all that were eaten),
     /// and that of the rest.
     fn split_at(self, index: usize) -> (Self, Self);
-    /// Eats the items of the next `n` units.
-    fn feed(&mut self, items: impl Iterator<Item = T>, n: usize);
+    /// Eats the items of the next batch.
+    fn feed(&mut self, items: impl Iterator<Item = T>);
     /// Whether further items are of no interest.
     fn is_full(&self) -> bool {
         false
@@ -39,7 +39,7 @@ impl<T, F: Fn(T) + Sync> Consumer<T> for ForEach<'_, F> {
         (ForEach(self.0), self)
     }
     #[inline]
-    fn feed(&mut self, items: impl Iterator<Item = T>, _: usize) {
+    fn feed(&mut self, items: impl Iterator<Item = T>) {
         items.for_each(self.0);
     }
     fn finish(self) {}

@@ -23,7 +23,7 @@ impl<'a, T: Send, O: Fn(T, T) -> T + Sync> Consumer<T> for Reduce<'a, T, O> {
         (self, right)
     }
     #[inline]
-    fn feed(&mut self, mut items: impl Iterator<Item = T>, _: usize) {
+    fn feed(&mut self, mut items: impl Iterator<Item = T>) {
         let so_far = match self.so_far.take() {
             Some(so_far) => so_far,
             None => match items.next() {
@@ -54,7 +54,7 @@ impl<T> Consumer<T> for Count {
         (self, Count(0))
     }
     #[inline]
-    fn feed(&mut self, items: impl Iterator<Item = T>, _: usize) {
+    fn feed(&mut self, items: impl Iterator<Item = T>) {
         self.0 += items.count();
     }
     fn finish(self) -> usize {
@@ -85,7 +85,7 @@ macro_rules! total {
                 (self, Self::new())
             }
             #[inline]
-            fn feed(&mut self, items: impl Iterator<Item = T>, _: usize) {
+            fn feed(&mut self, items: impl Iterator<Item = T>) {
                 let more: S = items.$method();
                 self.0 = Some(match self.0.take() {
                     None => more,
