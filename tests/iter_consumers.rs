@@ -279,6 +279,32 @@ fn floating_point_results_do_not_depend_on_the_workers() {
 }
 
 #[test]
+fn a_deterministic_reduction_is_a_balanced_tree_of_runs() {
+    let op = |a: String, b: String| format!("({a}{b})");
+    fn tree(runs: &[String], op: &impl Fn(String, String) -> String) -> String {
+        match runs {
+            [run] => run.clone(),
+            _ => {
+                let (left, right) = runs.split_at(runs.len().next_power_of_two() / 2);
+                op(tree(left, op), tree(right, op))
+            }
+        }
+    }
+    for len in (0..20).chain([31, 32, 33, 100, 127, 255, 1_000]) {
+        let items: Vec<String> = (0..len).map(|n| format!(" {n}")).collect();
+        let runs: Vec<String> = items
+            .chunks((len / 16).clamp(1, 8))
+            .map(|run| run.iter().cloned().fold("_".into(), op))
+            .collect();
+        let expected = if len == 0 { "_".into() } else { tree(&runs, &op) };
+        everywhere(|| {
+            let iter = (0..len as u32).into_par_iter().map(|n| format!(" {}", slowly(n)));
+            assert_eq!(iter.reduce_deterministic(|| "_".into(), op), expected, "{len} items");
+        });
+    }
+}
+
+#[test]
 fn states_are_made_once_for_each_part_that_runs() {
     at_each_width(|pool| {
         pool.install(|| {

@@ -1,8 +1,10 @@
 //! Parallel iterators that know how many items they have, and which comes where.
 
 use super::adapters::*;
+use super::consumers::Tree;
 use super::convert::{IntoParallelIterator, collect_in_place};
 use super::iter::ParallelIterator;
+use super::run;
 use super::source::{Blocks, Grain, IndexedSource};
 use std::cmp::Ordering;
 use std::iter::{self, Sum};
@@ -15,20 +17,6 @@ const MAX_LEAVES: usize = 1024;
 /// few, and soon some, because a leaf costs about as much as ten additions.
 fn leaf_len(len: usize) -> usize {
     (len / 16).clamp(1, 8).max(len.div_ceil(MAX_LEAVES))
-}
-
-/// Combines leaves as a balanced tree.
-fn combine<T: Send>(leaves: &mut [Option<T>], op: &(impl Fn(T, T) -> T + Sync)) -> Option<T> {
-    match leaves {
-        [] => None,
-        [leaf] => leaf.take(),
-        [left, right] => Some(op(left.take()?, right.take()?)),
-        _ => {
-            let (left, right) = leaves.split_at_mut(leaves.len().next_power_of_two() / 2);
-            let (left, right) = crate::join(|| combine(left, op), || combine(right, op));
-            Some(op(left?, right?))
-        }
-    }
 }
 
 /// A [`ParallelIterator`] that knows how many items it has, and which comes where.
@@ -408,8 +396,8 @@ pub trait IndexedParallelIterator: ParallelIterator<Source: IndexedSource> {
         ID: Fn() -> Self::Item + Sync + Send,
     {
         let size = leaf_len(self.len());
-        let mut leaves: Vec<_> = self.fold_chunks(size, &identity, &op).map(Some).collect();
-        combine(&mut leaves, &op).unwrap_or_else(identity)
+        let (forest, op) = run(self.fold_chunks(size, &identity, &op), Tree::new(&op));
+        forest.combine(op).unwrap_or_else(identity)
     }
 
     /// The sum, grouped as in [`reduce_deterministic`](Self::reduce_deterministic).

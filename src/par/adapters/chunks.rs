@@ -31,6 +31,7 @@ pub struct ByFold<ID, F>(Shared<ID>, Shared<F>);
 
 impl<T, U, ID: Fn() -> U, F: Fn(U, T) -> U> MakeChunk<T> for ByFold<ID, F> {
     type Out = U;
+    #[inline]
     fn make(&self, items: impl Iterator<Item = T>) -> U {
         items.fold((self.0)(), |so_far, item| (self.1)(so_far, item))
     }
@@ -117,6 +118,10 @@ unsafe impl<S: Source, M: MakeChunk<S::Item> + Clone + Send> Source for ChunkSou
     fn len(&self) -> usize {
         self.base.len().div_ceil(self.size)
     }
+    /// Without a division.
+    fn is_empty(&self) -> bool {
+        self.base.is_empty()
+    }
     fn split_at(self, index: usize) -> (Self, Self) {
         let at = self.items_in(index);
         let (left, right) = self.base.split_at(at);
@@ -126,16 +131,49 @@ unsafe impl<S: Source, M: MakeChunk<S::Item> + Clone + Send> Source for ChunkSou
         )
     }
     fn take_front(&mut self, n: usize) -> impl Iterator<Item = M::Out> {
-        let num_items = self.items_in(n);
-        let mut items = self.base.take_front(num_items).peekable();
-        let (size, make) = (self.size, &self.make);
-        (0..n).map_while(move |_| {
-            items.peek()?;
-            Some(make.make(items.by_ref().take(size)))
-        })
+        let left = self.items_in(n);
+        ChunkBatch { base: &mut self.base, left, size: self.size, make: &self.make }
     }
     fn grain(&self) -> Grain {
         self.base.grain().in_chunks_of(self.size)
+    }
+}
+
+/// Takes each chunk from the base as a batch, so that the loop over its items is a plain one.
+struct ChunkBatch<'a, S: Source, M> {
+    base: &'a mut S,
+    /// How many items of the base are still to be taken.
+    left: usize,
+    size: usize,
+    make: &'a M,
+}
+
+impl<S: Source, M: MakeChunk<S::Item>> Iterator for ChunkBatch<'_, S, M> {
+    type Item = M::Out;
+    #[inline]
+    fn next(&mut self) -> Option<M::Out> {
+        if self.left == 0 {
+            return None;
+        }
+        let n = self.size.min(self.left);
+        self.left -= n;
+        let mut items = self.base.take_front(n).peekable();
+        // None if the base has ended early.
+        items.peek()?;
+        Some(self.make.make(items))
+    }
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let len = self.left.div_ceil(self.size);
+        (len, Some(len))
+    }
+}
+
+impl<S: Source, M> Drop for ChunkBatch<'_, S, M> {
+    fn drop(&mut self) {
+        if self.left > 0 {
+            // Items that nobody has asked for are lost.
+            drop(self.base.take_front(self.left));
+        }
     }
 }
 
@@ -201,6 +239,10 @@ unsafe impl<S: Source> Source for StepSource<S> {
     const EXACT: bool = S::EXACT;
     fn len(&self) -> usize {
         self.base.len().div_ceil(self.step)
+    }
+    /// Without a division.
+    fn is_empty(&self) -> bool {
+        self.base.is_empty()
     }
     fn split_at(self, index: usize) -> (Self, Self) {
         let (at, step) = (self.items_in(index), self.step);

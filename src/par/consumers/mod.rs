@@ -8,7 +8,7 @@ mod reduce;
 pub(crate) use attempt::{TryForEach, TryReduce};
 pub(crate) use collect::{InPlace, Pieces, TwoInPlace, TwoPieces};
 pub(crate) use find::{Any, End, FindAny, FindEnd, Made, Rank, That};
-pub(crate) use reduce::{Count, Product, Reduce, Sum};
+pub(crate) use reduce::{Count, Product, Reduce, Sum, Tree};
 
 /// Eats the items of one contiguous part of the input, and merges with the consumer of the next
 /// part.
