@@ -305,6 +305,24 @@ fn a_deterministic_reduction_is_a_balanced_tree_of_runs() {
 }
 
 #[test]
+fn a_scan_that_nobody_shares_goes_along_with_its_consumer() {
+    Pool::new(1).unwrap().install(|| {
+        let (made, used) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let count = |n: u32| {
+            made.fetch_add(1, Ordering::SeqCst);
+            slowly(n)
+        };
+        let sums = (0..1_000).into_par_iter().map(count).inclusive_scan(|a, b| a + b);
+        sums.with_max_len(1).for_each(|_| {
+            let (made, used) =
+                (made.load(Ordering::SeqCst), used.fetch_add(1, Ordering::SeqCst) + 1);
+            assert!(made <= used + 1, "{made} items were made when {used} were used");
+        });
+        assert_eq!(used.into_inner(), 1_000);
+    });
+}
+
+#[test]
 fn states_are_made_once_for_each_part_that_runs() {
     at_each_width(|pool| {
         pool.install(|| {

@@ -197,9 +197,14 @@ fn append_all<T>(target: &mut Vec<T>, pieces: Vec<Vec<T>>) {
 
 /// Writes the items of an exact iterator behind those in a vector.
 pub(crate) fn collect_in_place<I: ParallelIterator>(mut iter: I, target: &mut Vec<I::Item>) {
-    assert!(<I::Source as Source>::EXACT, "the iterator knows its items' places");
     // SAFETY: `iter` stays here until the source is gone: at the end of `drive`, or by its unwinding.
     let source = unsafe { iter.source() };
+    collect_source(source, target);
+}
+
+/// Writes the items of an exact source behind those in a vector.
+pub(crate) fn collect_source<S: Source<Item: Send>>(source: S, target: &mut Vec<S::Item>) {
+    assert!(S::EXACT, "the source knows its items' places");
     let before = target.len();
     target.reserve(source.len());
     // SAFETY: there is room for `source.len()` items there, and the vector is not touched while they are written.

@@ -41,6 +41,8 @@ const SCALE: u64 = 64;
 struct Control<'a> {
     site: Site,
     grain: Grain,
+    /// A loop whose units are known to cost less is not split. As `Loop::cost`.
+    min_cost: u64,
     /// What the caller's work runs under.
     context: Option<&'a Context<'a>>,
     /// The loop has panicked or was cancelled: its result is lost, so the rest need not run.
@@ -83,9 +85,11 @@ pub(crate) fn drive<S: Source, C: Consumer<S::Item>>(
     source: S,
     consumer: C,
 ) -> C::Out {
+    let grain = source.grain();
     let control = Control {
         site: Site::of(drive::<S, C> as fn(&Registry, S, C) -> C::Out as usize),
-        grain: source.grain(),
+        min_cost: grain.min_ns.saturating_mul(registry.us(1) * SCALE / 1_000),
+        grain,
         // SAFETY: used by the parts of the loop, which we wait for.
         context: unsafe { Context::current() },
         is_stopped: AtomicBool::new(false),
@@ -195,6 +199,7 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
     #[inline]
     fn may_split(&self) -> bool {
         self.source.len() / 2 >= self.control.grain.min.max(1)
+            && (self.cost == 0 || self.cost >= self.control.min_cost)
     }
 
     /// Runs the loop on this thread, unless it turns out to be worth sharing: then `false`.
@@ -374,6 +379,7 @@ mod tests {
         let control = Control {
             site: Site::of(0),
             grain: Grain::default(),
+            min_cost: 0,
             context: None,
             is_stopped: AtomicBool::new(false),
             is_cancelled: AtomicBool::new(false),

@@ -258,9 +258,10 @@ pub trait IndexedParallelIterator: ParallelIterator<Source: IndexedSource> {
     /// Prefix sums by an associative operation: what comes out at a position is all items up to
     /// there, combined.
     ///
-    /// The items are collected first. With three workers or more the scan itself is parallel, in
-    /// two passes (Blelloch 1990): totals of blocks, then the blocks; so `op` is called about twice
-    /// as often as in a plain loop.
+    /// A loop that is too short to be shared is a plain one. For one that is shared, the items are
+    /// collected first. With three workers or more the scan itself is parallel, in two passes
+    /// (Blelloch 1990): totals of blocks, then the blocks; so `op` is called about twice as often
+    /// as in a plain loop.
     ///
     /// ```
     /// use windlass::prelude::*;

@@ -68,6 +68,9 @@ pub struct Grain {
     pub max: usize,
     /// How far the loop may be ahead of its first unfinished unit.
     pub blocks: Blocks,
+    /// A loop whose units are known to cost less, in nanoseconds, is not split: for sources that
+    /// lose by it what a second worker would gain.
+    pub min_ns: u64,
 }
 
 /// Whether a loop runs all of its input at once, or block after block.
@@ -84,7 +87,7 @@ pub enum Blocks {
 
 impl Default for Grain {
     fn default() -> Self {
-        Grain { min: 1, max: usize::MAX, blocks: Blocks::All }
+        Grain { min: 1, max: usize::MAX, blocks: Blocks::All, min_ns: 0 }
     }
 }
 
@@ -99,7 +102,12 @@ impl Grain {
             ),
             other => other,
         };
-        Grain { min: self.min.div_ceil(size), max: (self.max / size).max(1), blocks }
+        Grain {
+            min: self.min.div_ceil(size),
+            max: (self.max / size).max(1),
+            blocks,
+            min_ns: self.min_ns.saturating_mul(size as u64),
+        }
     }
 
     /// Both wishes at once, as far as they can be met.
@@ -109,6 +117,7 @@ impl Grain {
             min: self.min.max(other.min),
             max: self.max.min(other.max),
             blocks: if self.blocks == Blocks::All { other.blocks } else { self.blocks },
+            min_ns: self.min_ns.max(other.min_ns),
         }
     }
 }

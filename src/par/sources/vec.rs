@@ -36,6 +36,10 @@ impl<T> Owned<T> {
         Owned { first, len }
     }
 
+    pub(crate) fn empty() -> Self {
+        Owned { first: NonNull::dangling(), len: 0 }
+    }
+
     fn cut(&mut self, n: usize) -> Owned<T> {
         assert!(n <= self.len);
         let front = Owned { first: self.first, len: n };
