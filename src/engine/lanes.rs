@@ -7,6 +7,8 @@
 //! I1. A job is pushed before its lane's bit is looked at, and a bit is cleared before the lane is
 //!     looked at again, with a fence between the two on both sides. So a lane that holds a job has
 //!     its bit set, or somebody is about to set it.
+//!     A batch that is on its way from one deque to another is in neither: whoever moves it looks at
+//!     the bit again when it has arrived.
 //! I2. A set bit promises nothing: the lane may be empty, and the jobs in it done by others.
 
 use super::clock;
@@ -97,16 +99,18 @@ impl Lanes {
         self.injectors[usize::from(level)].push(job);
     }
 
-    /// Says that the lane holds jobs; after a push, before a wake.
+    /// Says that the lane holds jobs; after a push, before a wake. `true`: it was said to be empty.
     #[inline]
-    pub(crate) fn announce(&self, level: u8) {
+    pub(crate) fn announce(&self, level: u8) -> bool {
         let bit = 1 << level;
         // Pairs with the fence in `clear` (I1).
         fence(Ordering::SeqCst);
-        if self.levels.load(Ordering::Relaxed) & bit == 0 {
+        let is_new = self.levels.load(Ordering::Relaxed) & bit == 0;
+        if is_new {
             self.served[usize::from(level)].store(clock::ticks(), Ordering::Relaxed);
             self.levels.fetch_or(bit, Ordering::AcqRel);
         }
+        is_new
     }
 
     /// Notes that work of this level has published forks.
@@ -240,10 +244,17 @@ impl Worker {
         let own = self.own_lanes();
         let mine = || own.and_then(|own| own.pop(level));
         let injector = &registry.lanes.injectors[level];
-        let outside = || match own {
-            Some(own) => {
-                steal(|| injector.steal_batch_with_limit_and_pop(&own.deques[level], BATCH))
+        // After a batch has been moved here (I1).
+        let arrived = |job: Option<JobRef>| {
+            if job.is_some() && registry.lanes.announce(level as u8) {
+                registry.notify();
             }
+            job
+        };
+        let outside = || match own {
+            Some(own) => arrived(steal(|| {
+                injector.steal_batch_with_limit_and_pop(&own.deques[level], BATCH)
+            })),
             None => steal(|| injector.steal()),
         };
         let others = || {
@@ -252,12 +263,12 @@ impl Worker {
                 if lanes[level].is_empty() {
                     return None;
                 }
-                steal(|| match own {
-                    Some(own) => {
+                match own {
+                    Some(own) => arrived(steal(|| {
                         lanes[level].steal_batch_with_limit_and_pop(&own.deques[level], BATCH)
-                    }
-                    None => lanes[level].steal(),
-                })
+                    })),
+                    None => steal(|| lanes[level].steal()),
+                }
             })
         };
         loop {

@@ -303,7 +303,12 @@ impl Registry {
 
     // ---- sources of work
 
+    #[inline]
     pub(crate) fn pop_injected(&self) -> Option<JobRef> {
+        // Two loads, where an attempt has a fence.
+        if self.injector.is_empty() {
+            return None;
+        }
         loop {
             match self.injector.steal() {
                 Steal::Success(job) => return Some(job),
@@ -596,6 +601,7 @@ impl Call {
 
     fn run_once(&self, worker: &Worker) {
         if !self.claimed.swap(true, Ordering::AcqRel) {
+            worker.note_time(0);
             let belonging = Belonging::enter(self.context);
             // SAFETY: claimed by us alone, and the caller keeps it alive until the signal. It
             // catches what the user's closure throws.

@@ -72,6 +72,7 @@ impl Worker {
     fn run_in_a_row(&self, job: JobRef) {
         let registry = self.registry();
         let mut next = Some(job);
+        self.note_time(0);
         while let Some(job) = next {
             self.run_at_the_bottom(job);
             if self.has_broadcast() || registry.sleep.is_over_width() {

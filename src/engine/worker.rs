@@ -25,6 +25,7 @@
 mod context;
 mod join;
 
+use super::clock;
 use super::job::{ForkHeader, JobRef};
 use super::lanes::{FOREIGN_LEVEL, LaneStealers, OwnLanes};
 use super::latch::Latch;
@@ -80,6 +81,8 @@ struct Local {
     own_lanes: OnceCell<Box<OwnLanes>>,
     /// How often this worker has looked for a job.
     tick: Cell<u32>,
+    /// When this worker last looked at the clock, if nothing has happened since; else 0.
+    time: Cell<u64>,
     rng: Cell<u64>,
     /// Keeps the slots allocated; null until the seat is first used.
     slots: Cell<*mut Slot>,
@@ -164,6 +167,7 @@ impl Worker {
             lane,
             own_lanes: OnceCell::new(),
             tick: Cell::new(0),
+            time: Cell::new(0),
             rng: Cell::new(0x9e37_79b9_7f4a_7c15 ^ (u64::from(index) + 1)),
             slots: null(),
         };
@@ -245,6 +249,7 @@ impl Worker {
     /// Before a stolen fork runs here: it is a region of its own, on top of whatever waits below.
     pub(crate) fn enter_stolen(&self, header: *const ForkHeader) -> Outer {
         self.leave_plain();
+        self.note_time(0);
         let head = self.local.head.get();
         let outer = Outer {
             patron: self.local.patron.replace(header),
@@ -375,6 +380,21 @@ impl Worker {
         let tick = self.local.tick.get().wrapping_add(1);
         self.local.tick.set(tick);
         tick
+    }
+
+    /// A job has ended just now. What this worker starts next starts then.
+    #[inline]
+    pub(crate) fn note_time(&self, now: u64) {
+        self.local.time.set(now);
+    }
+
+    /// Now: as noted, if that holds.
+    #[inline]
+    pub(crate) fn take_time(&self) -> u64 {
+        match self.local.time.replace(0) {
+            0 => clock::ticks(),
+            noted => noted,
+        }
     }
 
     pub(crate) fn level(&self) -> u8 {

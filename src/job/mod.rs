@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `life` | the word that says where a job is, who may touch it, who is told of its end |
+//! | `lazy` | a token that is made when it is asked for |
 //! | `raw` | a job in memory: how it runs and how it ends |
 //! | `board` | what the jobs of a pool have in common: counts, what runs, the timer |
 //! | `submit` | the ways in |
@@ -20,6 +21,7 @@ mod cancel;
 mod context;
 mod cx;
 mod handle;
+mod lazy;
 mod life;
 mod options;
 mod outcome;

@@ -5,6 +5,7 @@ use super::board::{Board, JobId, Mode, Outcome};
 use super::cancel::{CancelCause, CancelToken, Cancelled};
 use super::context::Context;
 use super::cx::JobCx;
+use super::lazy::LazyToken;
 use super::life::{Life, Phase};
 use super::options::Extra;
 use super::outcome::{JobError, JobPanic, TimeoutPhase};
@@ -20,7 +21,7 @@ use crate::time::after;
 use std::cell::UnsafeCell;
 use std::mem::{ManuallyDrop, offset_of};
 use std::ptr::NonNull;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What is to be called.
@@ -49,7 +50,7 @@ pub(crate) struct Header {
     /// The worker that runs it. A hint.
     runner: AtomicU32,
     /// Made when it is first asked for.
-    token: OnceLock<CancelToken>,
+    token: LazyToken,
 }
 
 struct VTable {
@@ -91,8 +92,12 @@ struct Cell<X, C: Call> {
 
 union Stage<C: Call> {
     call: ManuallyDrop<C>,
-    result: ManuallyDrop<Result<C::Output, JobError>>,
+    /// The error in a box: most jobs have none, and it is larger than most results.
+    result: ManuallyDrop<Ending<C::Output>>,
 }
+
+/// What the end of a job leaves.
+type Ending<T> = Result<T, Box<JobError>>;
 
 /// A pointer to a job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -165,7 +170,7 @@ impl<X: Options, C: Call> Cell<X, C> {
             let stage = Self::stage(raw);
             (stage, ManuallyDrop::take(&mut (*stage).call))
         };
-        header.started.store(clock::ticks(), Ordering::Relaxed);
+        header.started.store(worker.take_time(), Ordering::Relaxed);
         header.runner.store(worker.index(), Ordering::Relaxed);
         if let Some(extra) = raw.extra() {
             raw.list();
@@ -179,7 +184,9 @@ impl<X: Options, C: Call> Cell<X, C> {
         let cx = JobCx::borrowed(raw);
         let result = unwind::catch(|| call.call(&cx));
         drop(belonging);
-        header.finished.store(clock::ticks(), Ordering::Relaxed);
+        let now = clock::ticks();
+        header.finished.store(now, Ordering::Relaxed);
+        worker.note_time(now);
         let (outcome, result) = match result {
             Ok(value) => {
                 panic::forget_location(raw);
@@ -187,7 +194,7 @@ impl<X: Options, C: Call> Cell<X, C> {
             }
             Err(payload) => {
                 let (outcome, error) = raw.thrown(&context, payload);
-                (outcome, Err(error))
+                (outcome, Err(Box::new(error)))
             }
         };
         raw.unlist();
@@ -228,7 +235,7 @@ impl<X: Options, C: Call> Cell<X, C> {
 
     unsafe fn set_error(raw: Raw, error: JobError) {
         // SAFETY: the caller has the right to write the result, and the closure is gone.
-        unsafe { (*Self::stage(raw)).result = ManuallyDrop::new(Err(error)) };
+        unsafe { (*Self::stage(raw)).result = ManuallyDrop::new(Err(Box::new(error))) };
     }
 
     unsafe fn extra(raw: Raw) -> Option<NonNull<Extra>> {
@@ -248,11 +255,6 @@ impl Raw {
             assert!(offset_of!(Cell<X, C>, header) == 0);
         }
         let Parts { call, extra, id, level, is_timed, token, enqueued } = parts;
-        let slot = OnceLock::new();
-        if let Some(token) = token {
-            // It is empty.
-            let _ = slot.set(token);
-        }
         let header = Header {
             life: Life::queued(),
             level: AtomicU8::new(level),
@@ -265,7 +267,7 @@ impl Raw {
             finished: AtomicU64::new(0),
             listed: AtomicU8::new(0),
             runner: AtomicU32::new(NOBODY),
-            token: slot,
+            token: LazyToken::new(token),
         };
         let stage = UnsafeCell::new(Stage { call: ManuallyDrop::new(call) });
         let cell = Box::into_raw(Box::new(Cell { header, extra, stage }));
@@ -422,7 +424,8 @@ impl Raw {
     /// The job has ended, its output is a `T`, and the caller is the handle, which takes it once.
     pub(crate) unsafe fn take_result<T>(self) -> Result<T, JobError> {
         // SAFETY: by contract; a union is as large and as aligned as each of its fields.
-        unsafe { (self.header().vtable.result)(self).cast::<Result<T, JobError>>().read() }
+        let ending = unsafe { (self.header().vtable.result)(self).cast::<Ending<T>>().read() };
+        ending.map_err(|error| *error)
     }
 
     /// # Safety
@@ -465,6 +468,13 @@ impl Raw {
         let run = self.header().vtable.run_claimed;
         let data = self.0.as_ptr().cast_const().cast::<()>();
         let entry = Entry { data, run };
+        let is_run = Worker::with_current(|worker| {
+            let worker = worker.filter(|worker| self.is_in(worker.registry()));
+            worker.map(|worker| worker.run_plain(entry)).is_some()
+        });
+        if is_run {
+            return;
+        }
         // Until we are out of it again (L7).
         let registry = self.registry();
         registry.enter(move |worker| worker.run_plain(entry));
@@ -504,7 +514,7 @@ impl Raw {
 
     /// The token by which it is cancelled.
     pub(crate) fn token<'a>(self) -> &'a CancelToken {
-        self.header().token.get_or_init(CancelToken::new)
+        self.header().token.get_or_make()
     }
 
     pub(crate) fn existing_token<'a>(self) -> Option<&'a CancelToken> {
