@@ -163,7 +163,8 @@ impl PoolBuilder {
     ) -> Result<Pool, BuildError> {
         let reserved_level = Priority::High.level();
         let crew = Crew::new(self.max_spare_workers, self.reserved_workers, reserved_level);
-        let registry = Registry::new(width, crew, Box::new(Board::new()), check_at_fork, discard);
+        let registry =
+            Registry::new(width, crew, Box::new(Board::new(width)), check_at_fork, discard);
         let starter = Arc::new(Starter {
             registry: Arc::downgrade(&registry),
             prefix: self.name.split('\0').next().unwrap_or_default().to_owned(),

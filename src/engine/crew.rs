@@ -152,7 +152,9 @@ impl Worker {
             while let Some(job) = levels.clone().find_map(|level| self.take_job(level, true)) {
                 // On top of the width. A regular worker that comes by meanwhile goes to sleep.
                 registry.sleep.resume();
+                self.set_busy(true);
                 self.run_at_the_bottom(job);
+                self.set_busy(false);
                 registry.leave();
                 registry.tell_idle();
             }

@@ -418,7 +418,12 @@ impl Registry {
     /// Makes sure that published work is seen. Returns whether a thread was woken for it.
     #[inline]
     pub(crate) fn notify(&self) -> bool {
-        match self.sleep.notify() {
+        self.act_on(self.sleep.notify())
+    }
+
+    #[inline]
+    fn act_on(&self, notified: Notified) -> bool {
+        match notified {
             Notified::Nobody => false,
             Notified::Woken => true,
             Notified::Spare => {
@@ -446,8 +451,10 @@ impl Registry {
     /// Makes sure that a job is seen which was queued on this level.
     #[inline]
     pub(crate) fn notify_of_job(&self, level: u8) -> bool {
-        self.lanes.announce(level);
-        let is_woken = self.notify();
+        let is_new = self.lanes.announce(level);
+        // The fence in `announce` is enough, if what a sleeper looks at has not changed since.
+        let notified = if is_new { self.sleep.notify() } else { self.sleep.notify_fenced() };
+        let is_woken = self.act_on(notified);
         if !is_woken && self.crew.serves(level) {
             self.wake_reserved();
         }

@@ -73,13 +73,15 @@ impl Worker {
         let registry = self.registry();
         let mut next = Some(job);
         self.note_time(0);
+        self.set_busy(true);
         while let Some(job) = next {
             self.run_at_the_bottom(job);
             if self.has_broadcast() || registry.sleep.is_over_width() {
-                return;
+                break;
             }
             next = self.find_job();
         }
+        self.set_busy(false);
     }
 
     /// Looks for work for a while. `None`: time to sleep.

@@ -184,6 +184,12 @@ impl Sleep {
     pub(crate) fn notify(&self) -> Notified {
         // Pairs with the fence in `announce`: either we see the sleeper, or it sees our work.
         fence(Ordering::SeqCst);
+        self.notify_fenced()
+    }
+
+    /// As [`Self::notify`], by a caller that has passed such a fence since it made work visible.
+    #[inline]
+    pub(crate) fn notify_fenced(&self) -> Notified {
         let word = self.word();
         if word.searching() > 0 || (word.sleeping() == 0 && !self.wants_spare(word)) {
             return Notified::Nobody;

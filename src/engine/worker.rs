@@ -333,14 +333,21 @@ impl Worker {
         }
     }
 
-    /// Runs whatever an idle worker has found.
+    /// Runs whatever an idle worker has found. The worker is busy.
+    #[inline]
     pub(crate) fn run_at_the_bottom(&self, job: JobRef) {
-        self.set_busy(true);
         self.arm();
         // SAFETY: taken from a queue by us alone; whoever queued it keeps it alive until it has
         // run. Jobs do not unwind: each catches what its closure throws.
         unsafe { (job.run)(job.data, self) };
-        self.set_busy(false);
+    }
+
+    /// Whether this is a thread of the pool that runs what its main loop has found, and has forked
+    /// nothing.
+    #[inline]
+    pub(crate) fn is_at_the_bottom(&self) -> bool {
+        (self.index as usize) < self.registry().width()
+            && self.local.head.get() == self.local.slots.get()
     }
 
     /// Runs a job that is not a fork on top of whatever waits here, as a region of its own.

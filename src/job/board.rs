@@ -13,16 +13,18 @@ use super::raw::Raw;
 use super::reference::JobRef;
 use crate::engine::registry::Registry;
 use crate::engine::sync::{AtomicU8, AtomicU64, Mutex, Ordering, fence, lock};
+use crate::engine::worker::Worker;
 use crate::time::{RealClock, Timer};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
 use std::num::NonZeroU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
-use std::{array, fmt};
+use std::{fmt, ptr};
 
-/// Threads count in different places, so that they do not wait for each other's cache lines.
-const SHARDS: usize = if cfg!(shuttle) { 2 } else { 16 };
+/// Each regular worker counts in a place of its own, as nobody else writes; all other threads share
+/// so many, so that they seldom wait for each other's cache lines.
+const SHARED: usize = if cfg!(shuttle) { 1 } else { 8 };
 
 /// The number of a job in its pool. Later jobs of one thread have higher numbers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,11 +140,13 @@ const MODES: [Mode; 4] = [Mode::Open, Mode::Draining, Mode::Discarding, Mode::Ca
 /// See the module.
 pub(crate) struct Board {
     mode: AtomicU8,
-    shards: [CachePadded<Shard>; SHARDS],
+    /// The shared ones, then those of the workers.
+    shards: Box<[CachePadded<Shard>]>,
     pub(super) timer: OnceLock<Timer>,
 }
 
-fn my_shard() -> usize {
+/// The place where the calling thread counts if it is no worker.
+fn shared_place() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static MINE: Cell<usize> = const { Cell::new(usize::MAX) };
@@ -150,18 +154,31 @@ fn my_shard() -> usize {
     // A thread that is about to end counts where others do.
     MINE.try_with(|mine| {
         if mine.get() == usize::MAX {
-            mine.set(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % SHARDS);
+            mine.set(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % SHARED);
         }
         mine.get()
     })
     .unwrap_or(0)
 }
 
+/// Adds, and returns what was there before. If nobody else writes, without a locked instruction.
+#[inline]
+fn add(count: &AtomicU64, more: u64, is_mine: bool) -> u64 {
+    // Release pairs with the Acquire loads in `is_idle` and `counts`.
+    if is_mine {
+        let before = count.load(Ordering::Relaxed);
+        count.store(before + more, Ordering::Release);
+        before
+    } else {
+        count.fetch_add(more, Ordering::Release)
+    }
+}
+
 impl Board {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(width: usize) -> Self {
         Board {
             mode: AtomicU8::new(Mode::Open as u8),
-            shards: array::from_fn(|_| CachePadded::default()),
+            shards: (0..SHARED + width).map(|_| CachePadded::default()).collect(),
             timer: OnceLock::new(),
         }
     }
@@ -193,17 +210,32 @@ impl Board {
 
     // ---- counting
 
-    /// `count` jobs more; returns the numbers of the first and what each next one adds.
+    /// Where the calling thread counts, and whether nobody else does.
+    #[inline]
+    fn place(&self) -> (usize, bool) {
+        let mine = Worker::with_current(|worker| {
+            let worker = worker.filter(|worker| ptr::eq(Board::of(worker.registry()), self));
+            worker.map(|worker| SHARED + worker.index() as usize)
+        });
+        match mine {
+            Some(place) if place < self.shards.len() => (place, true),
+            _ => (shared_place(), false),
+        }
+    }
+
+    /// `count` jobs more; returns their numbers.
     #[inline]
     pub(crate) fn accept(&self, count: u64) -> Numbers {
-        let shard = my_shard();
-        let first = self.shards[shard].accepted.fetch_add(count, Ordering::Relaxed);
-        Numbers { next: first * SHARDS as u64 + shard as u64 + 1 }
+        let (place, is_mine) = self.place();
+        let first = add(&self.shards[place].accepted, count, is_mine);
+        let step = self.shards.len() as u64;
+        Numbers { next: first * step + place as u64 + 1, step }
     }
 
     /// A job that was counted is not accepted after all.
     pub(crate) fn give_back(&self) {
-        self.shards[my_shard()].returned.fetch_add(1, Ordering::Relaxed);
+        let (place, is_mine) = self.place();
+        add(&self.shards[place].returned, 1, is_mine);
     }
 
     /// For the handle of a job that is not accepted.
@@ -216,14 +248,15 @@ impl Board {
     /// A job is about to end.
     #[inline]
     pub(crate) fn count(&self, outcome: Outcome) {
-        self.shards[my_shard()].outcomes[outcome as usize].fetch_add(1, Ordering::Relaxed);
+        let (place, is_mine) = self.place();
+        add(&self.shards[place].outcomes[outcome as usize], 1, is_mine);
     }
 
     /// A job has ended.
     #[inline]
     pub(crate) fn resolved(&self) {
-        // Release pairs with the Acquire in `is_idle` (I2).
-        self.shards[my_shard()].resolved.fetch_add(1, Ordering::Release);
+        let (place, is_mine) = self.place();
+        add(&self.shards[place].resolved, 1, is_mine);
     }
 
     /// Whether no job is queued or running (I2).
@@ -265,7 +298,7 @@ impl Board {
 
     /// Lists a job that runs; whoever lists it takes it out.
     pub(super) fn list(&self, job: Raw) -> usize {
-        let shard = my_shard();
+        let shard = self.place().0;
         lock(&self.shards[shard].running).push(JobRef::new(job));
         shard
     }
@@ -288,13 +321,14 @@ impl Board {
 /// The numbers of jobs that were accepted together.
 pub(crate) struct Numbers {
     next: u64,
+    step: u64,
 }
 
 impl Numbers {
     #[inline]
     pub(crate) fn next(&mut self) -> JobId {
         let id = NonZeroU64::new(self.next).expect("from 1");
-        self.next += SHARDS as u64;
+        self.next += self.step;
         JobId(id)
     }
 }

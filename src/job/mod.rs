@@ -5,6 +5,7 @@
 //! | `life` | the word that says where a job is, who may touch it, who is told of its end |
 //! | `lazy` | a token that is made when it is asked for |
 //! | `raw` | a job in memory: how it runs and how it ends |
+//! | `store` | where jobs live |
 //! | `board` | what the jobs of a pool have in common: counts, what runs, the timer |
 //! | `submit` | the ways in |
 //! | `options` | what may be said of a job |
@@ -29,6 +30,7 @@ mod panic;
 mod raw;
 mod reference;
 mod shutdown;
+mod store;
 mod submit;
 
 pub(crate) use board::Board;

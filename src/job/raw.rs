@@ -11,6 +11,7 @@ use super::options::Extra;
 use super::outcome::{JobError, JobPanic, TimeoutPhase};
 use super::panic;
 use super::reference::JobRef;
+use super::store;
 use crate::engine::clock;
 use crate::engine::job::{JobRef as Entry, NOBODY};
 use crate::engine::registry::Registry;
@@ -37,6 +38,8 @@ pub(crate) struct Header {
     level: AtomicU8,
     /// Whether somebody else than its runner may end it while it runs.
     is_timed: bool,
+    /// Whether it has an allocation of its own.
+    is_boxed: bool,
     pub(super) id: JobId,
     vtable: &'static VTable,
     /// Live until the job has ended, and while a thread of the pool, or a guest, looks.
@@ -46,7 +49,7 @@ pub(crate) struct Header {
     pub(super) started: AtomicU64,
     pub(super) finished: AtomicU64,
     /// Where the board lists it, from 1; 0: nowhere.
-    listed: AtomicU8,
+    listed: AtomicU32,
     /// The worker that runs it. A hint.
     runner: AtomicU32,
     /// Made when it is first asked for.
@@ -59,8 +62,8 @@ struct VTable {
     run_claimed: unsafe fn(*const (), &Worker),
     drop_call: unsafe fn(Raw),
     dealloc: unsafe fn(Raw),
-    /// Where the result is.
-    result: unsafe fn(Raw) -> *mut (),
+    /// Where the result is, in bytes from the header.
+    result: usize,
     drop_result: unsafe fn(Raw),
     set_error: unsafe fn(Raw, JobError),
     extra: unsafe fn(Raw) -> Option<NonNull<Extra>>,
@@ -125,7 +128,7 @@ impl<X: Options, C: Call> Cell<X, C> {
         run_claimed: Self::run_claimed,
         drop_call: Self::drop_call,
         dealloc: Self::dealloc,
-        result: Self::result,
+        result: offset_of!(Self, stage),
         drop_result: Self::drop_result,
         set_error: Self::set_error,
         extra: Self::extra,
@@ -180,7 +183,7 @@ impl<X: Options, C: Call> Cell<X, C> {
             }
         }
         let context = Context::of_job(raw);
-        let belonging = Belonging::enter(context.as_ptr());
+        let belonging = Belonging::enter_on(worker, context.as_ptr());
         let cx = JobCx::borrowed(raw);
         let result = unwind::catch(|| call.call(&cx));
         drop(belonging);
@@ -218,14 +221,17 @@ impl<X: Options, C: Call> Cell<X, C> {
     }
 
     unsafe fn dealloc(raw: Raw) {
+        let cell = raw.0.cast::<Self>();
         // SAFETY: the caller was the last to own the job, whose stage is empty, or holds nothing
         // that is dropped: it is a union.
-        drop(unsafe { Box::from_raw(raw.0.as_ptr().cast::<Self>()) });
-    }
-
-    unsafe fn result(raw: Raw) -> *mut () {
-        // SAFETY: live, by contract of `Raw::take_result`.
-        unsafe { Self::stage(raw) }.cast()
+        unsafe {
+            if raw.header().is_boxed {
+                drop(Box::from_raw(cell.as_ptr()));
+            } else {
+                cell.drop_in_place();
+                store::put(cell.cast());
+            }
+        }
     }
 
     unsafe fn drop_result(raw: Raw) {
@@ -259,19 +265,36 @@ impl Raw {
             life: Life::queued(),
             level: AtomicU8::new(level),
             is_timed,
+            is_boxed: false,
             id,
             vtable: Cell::<X, C>::VTABLE,
             registry,
             enqueued,
             started: AtomicU64::new(0),
             finished: AtomicU64::new(0),
-            listed: AtomicU8::new(0),
+            listed: AtomicU32::new(0),
             runner: AtomicU32::new(NOBODY),
             token: LazyToken::new(token),
         };
         let stage = UnsafeCell::new(Stage { call: ManuallyDrop::new(call) });
-        let cell = Box::into_raw(Box::new(Cell { header, extra, stage }));
-        let raw = Raw(NonNull::new(cell).expect("a box").cast());
+        let cell = Cell { header, extra, stage };
+        let layout = std::alloc::Layout::new::<Cell<X, C>>();
+        let cell = match store::take(layout) {
+            Some(place) => {
+                let place = place.cast::<Cell<X, C>>();
+                // SAFETY: ours, and it fits.
+                unsafe { place.write(cell) };
+                place.as_ptr()
+            }
+            None => {
+                let cell = Box::into_raw(Box::new(cell));
+                // SAFETY: nobody else knows of it.
+                unsafe { (*cell).header.is_boxed = true };
+                cell
+            }
+        };
+        // SAFETY: a place or a box.
+        let raw = Raw(unsafe { NonNull::new_unchecked(cell) }.cast());
         (raw, Entry { data: cell.cast_const().cast(), run: Cell::<X, C>::run })
     }
 
@@ -424,7 +447,10 @@ impl Raw {
     /// The job has ended, its output is a `T`, and the caller is the handle, which takes it once.
     pub(crate) unsafe fn take_result<T>(self) -> Result<T, JobError> {
         // SAFETY: by contract; a union is as large and as aligned as each of its fields.
-        let ending = unsafe { (self.header().vtable.result)(self).cast::<Ending<T>>().read() };
+        let ending = unsafe {
+            let at = self.0.as_ptr().byte_add(self.header().vtable.result);
+            at.cast::<Ending<T>>().read()
+        };
         ending.map_err(|error| *error)
     }
 
@@ -654,7 +680,7 @@ impl Raw {
             return;
         }
         let shard = board.list(self);
-        let mine = shard as u8 + 1;
+        let mine = shard as u32 + 1;
         if header.listed.compare_exchange(0, mine, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             // A fork of it was faster.
             board.unlist(shard, self);
@@ -664,7 +690,7 @@ impl Raw {
     fn unlist(self) {
         let shard = self.header().listed.load(Ordering::Relaxed);
         if shard != 0 {
-            self.board().unlist(usize::from(shard) - 1, self);
+            self.board().unlist(shard as usize - 1, self);
         }
     }
 

@@ -116,6 +116,18 @@ impl Belonging {
         if before == context { None } else { Some(Self::enter_other(context, before)) }
     }
 
+    /// As [`Self::enter`], for a job on `worker`, which the calling thread is.
+    #[inline]
+    pub(crate) fn enter_on(worker: &Worker, context: *const ()) -> Option<Self> {
+        let before = self::context();
+        if before.is_null() && worker.is_at_the_bottom() {
+            // Nothing has been forked: the thread's outermost frame is this worker's.
+            tls::CONTEXT.with(|cell| cell.set(context));
+            return Some(Belonging { before });
+        }
+        Self::enter(context)
+    }
+
     #[cold]
     fn enter_other(context: *const (), before: *const ()) -> Self {
         // A fork learns where it belongs when it is published. So that this is where it was made,
