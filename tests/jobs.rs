@@ -7,6 +7,7 @@ use common::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use windlass::prelude::*;
 use windlass::{CancelOutcome, JobError, JobState, Pool, Priority};
 
 #[test]
@@ -95,6 +96,54 @@ fn the_highest_level_comes_first() {
         assert!(pool.wait_idle(Duration::from_secs(20)));
         for (priority, mut handle) in handles {
             assert_eq!(handle.try_take().unwrap().unwrap(), usize::from(priority.level()));
+        }
+    });
+}
+
+#[test]
+fn a_loop_of_a_lower_level_makes_way() {
+    at_each_width(|pool| {
+        // Each ends only when the job of a higher level has run.
+        let done = Arc::new(AtomicUsize::new(0));
+        let low = |by_fork: bool| {
+            let done = Arc::clone(&done);
+            let started = Gate::default();
+            let is_started = started.clone();
+            let busy = move || {
+                fn fork(done: &AtomicUsize) {
+                    if done.load(Ordering::SeqCst) == 0 {
+                        windlass::join(|| work_for(Duration::from_micros(5)), || ());
+                    }
+                }
+                started.open();
+                while by_fork && done.load(Ordering::SeqCst) == 0 {
+                    fork(&done);
+                }
+                if !by_fork {
+                    windlass::iter::repeat(()).find_any(|()| {
+                        work_for(Duration::from_micros(5));
+                        done.load(Ordering::SeqCst) > 0
+                    });
+                }
+            };
+            let handle = pool.job("batch").priority(Priority::Background).submit(busy);
+            (is_started, handle)
+        };
+        for by_fork in [false, true] {
+            done.store(0, Ordering::SeqCst);
+            // One endless loop takes all workers.
+            let count = if by_fork { pool.num_workers() } else { 1 };
+            let batches: Vec<_> = (0..count).map(|_| low(by_fork)).collect();
+            for (started, _) in &batches {
+                started.wait();
+            }
+            let count = Arc::clone(&done);
+            let urgent = pool.job("urgent").priority(Priority::High);
+            urgent.submit(move || count.fetch_add(1, Ordering::SeqCst)).detach();
+            for (_, batch) in batches {
+                batch.wait().unwrap();
+            }
+            assert_eq!(done.load(Ordering::SeqCst), 1);
         }
     });
 }

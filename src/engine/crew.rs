@@ -6,13 +6,20 @@
 //! later it sleeps with the others, the last to be woken. A reserved thread sleeps until a job of
 //! its levels is queued and nobody is there to be woken for it; it needs no permit, so that it
 //! comes on top of the width.
+//!
+//! A worker in the middle of a tree of forks, or of a loop, makes way for a higher lane: it lends its
+//! permit to a spare thread. It does not run the other job itself, on top of what it holds: that
+//! job may ask for a lock of the one below it (L2). For the same reason it goes on after a while in
+//! any case.
 
+use super::clock;
 use super::park::Parker;
-use super::registry::Registry;
+use super::registry::{Registry, blocking};
 use super::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, fence, lock};
 use super::worker::Worker;
 use std::fmt;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// Starts the thread of the seat with this index. `false`: the system refuses.
 type Starter = Box<dyn Fn(usize) -> bool + Send + Sync>;
@@ -29,6 +36,9 @@ pub(crate) struct Crew {
     beds: Box<[Bed]>,
     /// How many reserved threads sleep.
     num_asleep: AtomicUsize,
+    /// The seats of those who have made way.
+    aside: Mutex<Vec<u32>>,
+    num_aside: AtomicUsize,
 }
 
 struct Bed {
@@ -58,6 +68,8 @@ impl Crew {
             starter: OnceLock::new(),
             beds: (0..num_reserved).map(|_| bed()).collect(),
             num_asleep: AtomicUsize::new(0),
+            aside: Mutex::new(Vec::new()),
+            num_aside: AtomicUsize::new(0),
         }
     }
 
@@ -141,7 +153,78 @@ impl Registry {
     }
 }
 
+/// The longest that a worker makes way at once, if the jobs above are not done before. What they wait
+/// for may be a lock that the worker holds.
+const ASIDE: Duration = Duration::from_millis(10);
+
+impl Registry {
+    /// A lane has got its first job, and nobody was woken for it: those who run forks of a lower
+    /// level are to make way.
+    #[cold]
+    pub(crate) fn make_way_for(&self, level: u8) {
+        for worker in self.busy_below(level) {
+            worker.ask_to_make_way();
+        }
+    }
+
+    /// Workers that have made way may go on: the lanes above them are empty.
+    #[inline]
+    pub(crate) fn call_back(&self) {
+        if self.crew.num_aside.load(Ordering::Relaxed) > 0 {
+            self.call_back_slow();
+        }
+    }
+
+    #[cold]
+    fn call_back_slow(&self) {
+        let top = self.lanes.top();
+        for &seat in &*lock(&self.crew.aside) {
+            let worker = self.worker(seat);
+            if top.is_none_or(|top| top >= worker.level()) {
+                worker.shared.parker.unpark();
+            }
+        }
+    }
+}
+
 impl Worker {
+    /// Lends the permit to another thread, as long as a higher lane holds jobs, within bounds.
+    #[cold]
+    pub(crate) fn make_way(&self) {
+        let (registry, level) = (self.registry(), self.level());
+        let is_due = || registry.lanes.top().is_some_and(|top| top < level);
+        if !is_due() || cfg!(loom) {
+            return;
+        }
+        if clock::ticks() < self.turn() {
+            // Not yet again.
+            return self.ask_to_make_way();
+        }
+        let crew = &registry.crew;
+        lock(&crew.aside).push(self.index());
+        crew.num_aside.fetch_add(1, Ordering::AcqRel);
+        let until = Instant::now() + ASIDE;
+        blocking(|| {
+            // Pairs with the fence in `announce`, and with whoever calls back: the number first.
+            fence(Ordering::SeqCst);
+            let left =
+                || until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
+            while is_due() && registry.has_stand_in() {
+                match left() {
+                    Some(left) => self.shared.parker.park_at_most(left),
+                    None => break,
+                }
+            }
+        });
+        lock(&crew.aside).retain(|&seat| seat != self.index());
+        crew.num_aside.fetch_sub(1, Ordering::AcqRel);
+        if is_due() {
+            // As long at work as aside: whoever holds a lock gets on.
+            self.set_turn(clock::ticks() + registry.us(ASIDE.as_micros() as u64));
+            self.ask_to_make_way();
+        }
+    }
+
     /// The life of the `nth` reserved thread.
     pub(crate) fn reserved_loop(&self, nth: usize) {
         let registry = self.registry();

@@ -88,6 +88,12 @@ impl Lanes {
         self.levels.load(Ordering::Acquire)
     }
 
+    /// Whether a lane above this one may hold jobs.
+    #[inline]
+    pub(crate) fn has_above(&self, level: u8) -> bool {
+        self.levels() & ((1 << level) - 1) != 0
+    }
+
     /// The highest of them.
     pub(crate) fn top(&self) -> Option<u8> {
         let levels = self.levels();

@@ -142,6 +142,18 @@ impl Registry {
         Weak::clone(&self.this)
     }
 
+    /// Those who run work of a lower level than this.
+    pub(crate) fn busy_below(&self, level: u8) -> impl Iterator<Item = &Worker> {
+        let all = self.threads().iter().chain(self.crew_seats()).chain(self.guests());
+        all.filter(move |worker| worker.is_busy() && worker.level() > level)
+    }
+
+    /// Whether a permit that is given back finds, or has found, a thread.
+    pub(crate) fn has_stand_in(&self) -> bool {
+        let word = self.sleep.word();
+        word.active() >= self.width || word.searching() > 0 || word.sleeping() > 0
+    }
+
     /// Makes every worker look at its next fork whether its work shall stop.
     pub(crate) fn ask_all_to_check(&self) {
         for worker in self.threads().iter().chain(self.crew_seats()).chain(self.guests()) {
@@ -457,6 +469,9 @@ impl Registry {
         let is_woken = self.act_on(notified);
         if !is_woken && self.crew.serves(level) {
             self.wake_reserved();
+        }
+        if is_new && !is_woken && self.sleep.word().searching() == 0 {
+            self.make_way_for(level);
         }
         is_woken
     }

@@ -9,7 +9,7 @@ use super::clock;
 use super::job::{ForkHeader, JobRef, NOBODY};
 use super::lanes::FOREIGN_LEVEL;
 use super::latch::Latch;
-use super::sync::{self, Ordering};
+use super::sync::{self, Ordering, fence};
 use super::worker::Worker;
 use crossbeam_deque::{Steal, Stealer};
 
@@ -74,12 +74,15 @@ impl Worker {
         let mut next = Some(job);
         self.note_time(0);
         self.set_busy(true);
+        // As in `set_level`, for the flag.
+        fence(Ordering::SeqCst);
         while let Some(job) = next {
             self.run_at_the_bottom(job);
             if self.has_broadcast() || registry.sleep.is_over_width() {
                 break;
             }
             next = self.find_job();
+            registry.call_back();
         }
         self.set_busy(false);
     }

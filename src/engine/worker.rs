@@ -32,7 +32,9 @@ use super::latch::Latch;
 use super::park::Parker;
 use super::region::Region;
 use super::registry::Registry;
-use super::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Mutex, Ordering, lock};
+use super::sync::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Mutex, Ordering, fence, lock,
+};
 use super::topology::Victims;
 use crossbeam_deque::{Stealer, Worker as Deque};
 use crossbeam_utils::CachePadded;
@@ -58,6 +60,8 @@ const FIRST_LEVELS: usize = 8;
 const WANT: u32 = 1;
 /// Somebody wants the next fork to look whether its work shall stop.
 const CHECK: u32 = 2;
+/// A lane above the level of what runs here holds jobs, and no thread is free for them.
+const MAKE_WAY: u32 = 4;
 
 /// What only the thread in the seat touches.
 struct Local {
@@ -83,6 +87,8 @@ struct Local {
     tick: Cell<u32>,
     /// When this worker last looked at the clock, if nothing has happened since; else 0.
     time: Cell<u64>,
+    /// Before this it does not make way again, in ticks.
+    turn: Cell<u64>,
     rng: Cell<u64>,
     /// Keeps the slots allocated; null until the seat is first used.
     slots: Cell<*mut Slot>,
@@ -168,6 +174,7 @@ impl Worker {
             own_lanes: OnceCell::new(),
             tick: Cell::new(0),
             time: Cell::new(0),
+            turn: Cell::new(0),
             rng: Cell::new(0x9e37_79b9_7f4a_7c15 ^ (u64::from(index) + 1)),
             slots: null(),
         };
@@ -305,6 +312,11 @@ impl Worker {
         }
     }
 
+    /// Makes this worker let others run at its next fork or between two batches of a loop.
+    pub(crate) fn ask_to_make_way(&self) {
+        self.ask_for(MAKE_WAY);
+    }
+
     fn ask_for(&self, reason: u32) {
         self.shared.attention.fetch_or(reason, Ordering::AcqRel);
         // Release: pairs with the swap in `take_attention`.
@@ -337,6 +349,10 @@ impl Worker {
     #[inline]
     pub(crate) fn run_at_the_bottom(&self, job: JobRef) {
         self.arm();
+        if self.registry().lanes.has_above(self.level()) {
+            // It came while we took this one.
+            self.ask_to_make_way();
+        }
         // SAFETY: taken from a queue by us alone; whoever queued it keeps it alive until it has
         // run. Jobs do not unwind: each catches what its closure throws.
         unsafe { (job.run)(job.data, self) };
@@ -404,13 +420,27 @@ impl Worker {
         }
     }
 
+    pub(crate) fn turn(&self) -> u64 {
+        self.local.turn.get()
+    }
+
+    pub(crate) fn set_turn(&self, turn: u64) {
+        self.local.turn.set(turn);
+    }
+
     pub(crate) fn level(&self) -> u8 {
         self.shared.level.load(Ordering::Relaxed)
     }
 
-    /// The level of what runs here from now on. A hint for others.
+    /// The level of what runs here from now on.
+    #[inline]
     pub(crate) fn set_level(&self, level: u8) {
-        self.shared.level.store(level, Ordering::Relaxed);
+        if self.level() != level {
+            self.shared.level.store(level, Ordering::Relaxed);
+            // Pairs with the fence of a submission (`notify_of_job`): either it sees what runs
+            // here, and asks, or `run_at_the_bottom` sees its job.
+            fence(Ordering::SeqCst);
+        }
     }
 
     /// Raises the level of what runs here, from another thread.

@@ -229,6 +229,7 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
                 if self.ticks_left() > worth && self.may_split() {
                     return false;
                 }
+                Worker::with_current(|worker| worker.map(Worker::make_way_if_asked));
             }
             batch = self.next_batch(batch, done, took, target);
         }
@@ -317,6 +318,7 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
             let took = now.saturating_sub(before);
             before = now;
             self.cost = cost(now.saturating_sub(start), done);
+            worker.make_way_if_asked();
             if worker.is_wanted() {
                 if worker.num_private() > 0 {
                     // Forks further down are older, and so bigger.

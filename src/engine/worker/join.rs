@@ -3,7 +3,7 @@
 //! The hot path is [`Worker::join`]; everything that is not a fork and its join on a private slot
 //! is out of line. `engine/README.md`, "A fork and its join", tells the whole.
 
-use super::{CHECK, SLOTS, Slot, WANT, Worker};
+use super::{CHECK, MAKE_WAY, SLOTS, Slot, WANT, Worker};
 use crate::engine::clock;
 use crate::engine::job::{ForkHeader, ForkJob, header_of};
 use crate::engine::region::Plan;
@@ -141,6 +141,9 @@ impl Worker {
             // May unwind: neither half of the join has begun.
             (self.registry().check)();
         }
+        if reasons & MAKE_WAY != 0 {
+            self.make_way();
+        }
         let wanted = reasons & WANT != 0 && self.local.region.may_share_now();
         if self.local.head.get() == PLAIN {
             if !wanted {
@@ -171,10 +174,10 @@ impl Worker {
     #[cold]
     pub(crate) fn answer(&self) {
         // A loop looks by itself whether it shall stop, but a join inside may not have yet.
-        let kept = self.take_attention() & CHECK;
+        let kept = self.take_attention() & (CHECK | MAKE_WAY);
         self.share_some();
         if kept != 0 {
-            self.ask_for(CHECK);
+            self.ask_for(kept);
         }
         if self.local.head.get().cast() == self.local.region.base() {
             // The next fork opens a region as before.
@@ -200,6 +203,16 @@ impl Worker {
     #[inline(always)]
     pub(crate) fn is_wanted(&self) -> bool {
         self.shared.attention.load(Ordering::Relaxed) & WANT != 0
+    }
+
+    /// Between two batches of a loop: lets higher lanes come first. One relaxed load.
+    #[inline(always)]
+    pub(crate) fn make_way_if_asked(&self) {
+        if self.shared.attention.load(Ordering::Relaxed) & MAKE_WAY != 0 {
+            // The other reasons stay; the limit is null for them in any case.
+            self.shared.attention.fetch_and(!MAKE_WAY, Ordering::AcqRel);
+            self.make_way();
+        }
     }
 
     /// The first fork of a region: decides whether it is worth to share.
