@@ -100,7 +100,9 @@ impl Worker {
                 self.set_busy(false);
                 registry.sleep.start_search();
             }
-            if registry.sleep.is_over_width() {
+            if registry.sleep.is_over_width()
+                && (!registry.is_stopping() || registry.sleep.is_at_work_in_full())
+            {
                 return None;
             }
             if let Some(job) = self.find_work() {

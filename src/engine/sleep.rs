@@ -115,6 +115,14 @@ impl Sleep {
         self.word().active() > self.width
     }
 
+    /// Whether so many threads are at work as the pool is wide, those that look for some aside: at
+    /// the end of a pool all its threads are woken, and there may be none but searchers above the
+    /// width. Each would leave the last job to the others.
+    pub(crate) fn is_at_work_in_full(&self) -> bool {
+        let word = self.word();
+        word.active().saturating_sub(word.searching()) >= self.width
+    }
+
     // ---- permits
 
     /// A guest asks for a permit.
