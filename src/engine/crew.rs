@@ -106,9 +106,10 @@ impl Crew {
 }
 
 impl Registry {
-    /// Starts a spare thread with the permit that the caller has taken for it.
+    /// Starts a spare thread with the permit that the caller has taken for it. `false`: there is
+    /// none to be had.
     #[cold]
-    pub(crate) fn start_spare(&self) {
+    pub(crate) fn start_spare(&self) -> bool {
         let crew = &self.crew;
         let is_started = {
             let _starting = lock(&crew.starting);
@@ -130,10 +131,12 @@ impl Registry {
             is_started
         };
         if !is_started {
-            // From now on the pool runs with fewer threads whenever some of them are blocked.
-            let _ = self.sleep.end_search();
+            // From now on the pool runs with fewer threads whenever some of them are blocked. But
+            // one that went to sleep meanwhile has relied on the searcher that there is not.
+            self.end_search();
             self.leave();
         }
+        is_started
     }
 
     /// A job of a top lane is queued and nobody was woken for it.

@@ -438,10 +438,7 @@ impl Registry {
         match notified {
             Notified::Nobody => false,
             Notified::Woken => true,
-            Notified::Spare => {
-                self.start_spare();
-                true
-            }
+            Notified::Spare => self.start_spare(),
         }
     }
 
