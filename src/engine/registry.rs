@@ -445,6 +445,9 @@ impl Registry {
     /// A thread is about to block: if work waits, and all other threads are blocked too, a spare
     /// thread is started.
     fn cover(&self) {
+        // Pairs with the fence in `notify`: whoever has seen our permit taken, and so has not started
+        // a spare thread, has made work visible that we see.
+        fence(Ordering::SeqCst);
         if self.has_public_work() {
             self.notify();
         }
