@@ -133,7 +133,10 @@ mod time;
 
 #[cfg(loom)]
 #[doc(hidden)]
-pub use engine::model;
+pub mod model {
+    pub use crate::engine::model::*;
+    pub use crate::job::model::*;
+}
 
 #[cfg(feature = "rayon")]
 pub use bridge::rayon as rayon_compat;

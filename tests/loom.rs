@@ -14,42 +14,15 @@
 //! child process of this very binary.
 #![cfg(loom)]
 
+#[path = "common/models.rs"]
+mod models;
+
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
-use std::env;
-use std::process::Command;
-use windlass::model::{Latch, Parker, Sleep};
-
-/// What loom says when all threads wait: a lost wake-up.
-const DEADLOCK: &str = "deadlock; threads";
-
-/// Explores `model` with at most `most` preemptions, or fewer if the environment says so.
-fn explore(most: usize, model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(builder.preemption_bound.map_or(most, |asked| asked.min(most)));
-    builder.check(model);
-}
-
-/// Runs the test `name` of this binary in a child process, where it explores `model`, and asserts
-/// that it fails with `fault`.
-fn assert_caught(name: &str, fault: &str, most: usize, model: impl Fn() + Send + Sync + 'static) {
-    const CHILD: &str = "WINDLASS_LOOM_TWIN";
-    if env::var_os(CHILD).is_some_and(|twin| twin == name) {
-        return explore(most, model);
-    }
-    let this = env::current_exe().unwrap();
-    let child = Command::new(this).args(["--exact", name, "--nocapture"]).env(CHILD, name).output();
-    let child = child.unwrap();
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&child.stdout),
-        String::from_utf8_lossy(&child.stderr)
-    );
-    assert!(!child.status.success(), "loom does not see what is wrong with {name}:\n{said}");
-    assert!(said.contains(fault), "{name} fails with something else than {fault:?}:\n{said}");
-}
+use models::{DEADLOCK, assert_caught, explore};
+use windlass::model::{Latch, Mask, Parker, Sleep};
 
 /// What a twin leaves out.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,6 +52,16 @@ enum Without {
     UnparkAfterNudge,
     /// Giving the permit back before a wait.
     GivingThePermitBack,
+    /// The look at the sources of work before a wait.
+    Cover,
+    /// The fence before that look.
+    FenceInCover,
+    /// Waking somebody when a spare thread could not be started.
+    WakingAfterRefusal,
+    /// The look at the sources of work when all are above the width, at the end.
+    LookAboveTheWidth,
+    /// The second announcement of jobs that were moved.
+    SecondAnnounce,
 }
 
 /// A job that a worker may take once.
@@ -91,17 +74,49 @@ struct Pool {
     jobs: Vec<Job>,
     num_done: AtomicUsize,
     stop: AtomicBool,
+    spare: Spare,
     without: Without,
 }
 
+/// `Crew`, with at most one spare thread.
+struct Spare {
+    may_start: bool,
+    starting: Mutex<()>,
+    num_started: AtomicUsize,
+    /// A thread of the model that stands for the one that may be started.
+    parker: Parker,
+    told: AtomicUsize,
+}
+
+const START: usize = 1;
+const NEVER: usize = 2;
+
 impl Pool {
     fn new(width: usize, num_jobs: usize, without: Without) -> Arc<Pool> {
+        Pool::with_spare(width, 0, false, num_jobs, without)
+    }
+
+    fn with_spare(
+        width: usize,
+        spares: usize,
+        may_start: bool,
+        num_jobs: usize,
+        without: Without,
+    ) -> Arc<Pool> {
+        let spare = Spare {
+            may_start,
+            starting: Mutex::new(()),
+            num_started: AtomicUsize::new(0),
+            parker: Parker::new(),
+            told: AtomicUsize::new(0),
+        };
         Arc::new(Pool {
-            sleep: Sleep::new(width),
+            sleep: Sleep::new(width, spares),
             width,
             jobs: (0..num_jobs).map(|_| Job::new(false)).collect(),
             num_done: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
+            spare,
             without,
         })
     }
@@ -116,7 +131,55 @@ impl Pool {
         if self.without == Without::FenceInNotify && relies() {
             return;
         }
-        self.sleep.notify();
+        if self.sleep.notify() {
+            self.start_spare();
+        }
+    }
+
+    /// `Registry::start_spare`.
+    fn start_spare(&self) {
+        let is_started = {
+            let _starting = self.spare.starting.lock().unwrap();
+            let count = self.spare.num_started.load(Ordering::Acquire);
+            let is_started = self.spare.may_start && count == 0 && !self.is_stopping();
+            if is_started {
+                self.spare.num_started.store(1, Ordering::Release);
+                self.tell_spare(START);
+            }
+            self.sleep.stop_growing();
+            is_started
+        };
+        if !is_started {
+            if self.without == Without::WakingAfterRefusal {
+                let _ = self.sleep.end_search();
+            } else {
+                self.end_search();
+            }
+            self.leave();
+        }
+    }
+
+    fn tell_spare(&self, what: usize) {
+        self.spare.told.store(what, Ordering::Release);
+        self.spare.parker.unpark();
+    }
+
+    /// What the thread does that stands for a spare one.
+    fn run_spare(&self, me: usize, run: impl Fn(usize)) {
+        loop {
+            match self.spare.told.load(Ordering::Acquire) {
+                START => return self.run_thread(me, true, run),
+                NEVER => return,
+                _ => self.spare.parker.park(),
+            }
+        }
+    }
+
+    /// `Registry::end_search`.
+    fn end_search(&self) {
+        if self.sleep.end_search() {
+            self.notify();
+        }
     }
 
     /// One steal after the other.
@@ -133,17 +196,23 @@ impl Pool {
 
     /// `Worker::main_loop`.
     fn run_worker(&self, me: usize, run: impl Fn(usize)) {
+        self.run_thread(me, false, run);
+    }
+
+    fn run_thread(&self, me: usize, mut is_claimed: bool, run: impl Fn(usize)) {
         loop {
-            self.sleep.park(me);
+            if !std::mem::take(&mut is_claimed) {
+                self.sleep.park(me);
+            }
             loop {
-                let job = if self.sleep.is_over_width() { None } else { self.take() };
+                let job = if self.is_superfluous() { None } else { self.take() };
                 if let Some(job) = job {
                     if self.without == Without::WakingTheNext {
                         // One less that searches, and nobody notified.
                         self.sleep.retire();
                         self.sleep.resume();
                     } else {
-                        self.sleep.end_search();
+                        self.end_search();
                     }
                     run(job);
                     self.sleep.start_search();
@@ -162,6 +231,27 @@ impl Pool {
                 self.notify();
             }
         }
+    }
+
+    /// The beginning of `Worker::search`.
+    fn is_superfluous(&self) -> bool {
+        self.sleep.is_over_width()
+            && (self.without == Without::LookAboveTheWidth
+                || !self.is_stopping()
+                || self.sleep.is_at_work_in_full())
+    }
+
+    /// `registry::blocking`.
+    fn block(&self, f: impl FnOnce()) {
+        self.leave();
+        if self.without != Without::FenceInCover {
+            fence(Ordering::SeqCst);
+        }
+        if self.without != Without::Cover && self.has_public_work() {
+            self.notify();
+        }
+        f();
+        self.sleep.resume();
     }
 
     /// A worker whose jobs do nothing; whoever runs the last one stops the pool. If a job is
@@ -183,9 +273,11 @@ impl Pool {
     /// `Registry::stop`.
     fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
-        for index in 0..self.width {
+        self.sleep.stop_growing();
+        for index in 0..self.width + self.spare.num_started.load(Ordering::Acquire) {
             self.sleep.wake_for_certain(index);
         }
+        drop(self.spare.starting.lock().unwrap());
     }
 
     /// `Registry::leave`.
@@ -443,7 +535,7 @@ fn summons(workers: usize, without: Without) {
                     pool.stop();
                 }
                 while pool.take().is_some() {
-                    pool.sleep.end_search();
+                    pool.end_search();
                     pool.sleep.start_search();
                 }
                 if pool.is_stopping() {
@@ -549,6 +641,290 @@ fn twin_summons_rely_on_a_claim_of_another() {
 fn twin_summons_are_not_looked_at_again() {
     assert_caught("twin_summons_are_not_looked_at_again", DEADLOCK, 3, || {
         summons(1, Without::SecondLook);
+    });
+}
+
+// Spare threads: one takes the place of a thread that is blocked, or nothing is lost.
+
+/// The first of two jobs waits for the second, in a pool of one thread.
+fn a_job_waits_for_another(without: Without) {
+    let pool = Pool::with_spare(1, 1, true, 2, without);
+    let second_is_done = Arc::new(Parker::new());
+    let run = {
+        let done = Arc::clone(&second_is_done);
+        move |pool: &Pool, job: usize| {
+            match job {
+                0 => pool.block(|| done.park()),
+                _ => done.unpark(),
+            }
+            pool.finish_one();
+        }
+    };
+    let worker = {
+        let run = run.clone();
+        spawn(&pool, move |pool| pool.run_worker(0, |job| run(pool, job)))
+    };
+    let spare = spawn(&pool, move |pool| pool.run_spare(1, |job| run(pool, job)));
+    pool.publish(0);
+    pool.publish(1);
+    join([worker]);
+    // Unless the worker took the second job first.
+    if pool.spare.num_started.load(Ordering::Acquire) == 0 {
+        pool.tell_spare(NEVER);
+    }
+    join([spare]);
+    pool.assert_all_done();
+}
+
+#[test]
+fn spare_thread_takes_the_place_of_a_blocked_one() {
+    explore(2, || a_job_waits_for_another(Without::Nothing));
+}
+
+#[test]
+fn twin_spare_nobody_looks_before_a_wait() {
+    assert_caught("twin_spare_nobody_looks_before_a_wait", DEADLOCK, 2, || {
+        a_job_waits_for_another(Without::Cover);
+    });
+}
+
+#[test]
+fn twin_spare_no_fence_before_the_look() {
+    assert_caught("twin_spare_no_fence_before_the_look", DEADLOCK, 2, || {
+        a_job_waits_for_another(Without::FenceInCover);
+    });
+}
+
+/// A thread waits for something outside, and no spare thread can be started for the job that comes
+/// meanwhile: the thread runs it when it is back.
+fn no_thread_to_be_had(without: Without) {
+    let pool = Pool::with_spare(1, 1, false, 2, without);
+    let opened = Arc::new(Parker::new());
+    let worker = {
+        let opened = Arc::clone(&opened);
+        spawn(&pool, move |pool| {
+            pool.run_worker(0, |job| {
+                if job == 0 {
+                    pool.block(|| opened.park());
+                }
+                pool.finish_one();
+            });
+        })
+    };
+    let producer = spawn(&pool, |pool| pool.publish(1));
+    pool.publish(0);
+    opened.unpark();
+    join([worker, producer]);
+    pool.assert_all_done();
+}
+
+#[test]
+fn spare_thread_that_cannot_be_started_is_relied_on_by_nobody() {
+    explore(3, || no_thread_to_be_had(Without::Nothing));
+}
+
+#[test]
+fn twin_spare_thread_that_cannot_be_started_is_relied_on() {
+    assert_caught("twin_spare_thread_that_cannot_be_started_is_relied_on", DEADLOCK, 3, || {
+        no_thread_to_be_had(Without::WakingAfterRefusal);
+    });
+}
+
+/// The end of a pool of one that has started a spare thread, with a job left: both are awake, one
+/// above the width. (Found by shuttle: each left the job to the other, for ever.)
+fn the_end_above_the_width(without: Without) {
+    let pool = Pool::with_spare(1, 1, true, 1, without);
+    // A waiter that is about to resume holds the permit.
+    assert!(pool.sleep.try_enter());
+    assert!(!pool.sleep.notify());
+    pool.sleep.wake_for_certain(0);
+    let worker = spawn(&pool, |pool| {
+        pool.run_worker(0, |_| {
+            pool.num_done.fetch_add(1, Ordering::Relaxed);
+        });
+    });
+    // The spare thread, counted as a searcher.
+    pool.sleep.start_search();
+    pool.spare.num_started.store(1, Ordering::Release);
+    pool.tell_spare(START);
+    let spare = spawn(&pool, |pool| {
+        pool.run_spare(1, |_| {
+            pool.num_done.fetch_add(1, Ordering::Relaxed);
+        });
+    });
+    pool.jobs[0].store(true, Ordering::Release);
+    pool.stop();
+    join([worker, spare]);
+    pool.assert_all_done();
+}
+
+#[test]
+fn spare_thread_and_the_regular_one_do_the_last_job() {
+    explore(2, || the_end_above_the_width(Without::Nothing));
+}
+
+#[test]
+fn twin_spare_thread_and_the_regular_one_leave_the_last_job_to_each_other() {
+    assert_caught(
+        "twin_spare_thread_and_the_regular_one_leave_the_last_job_to_each_other",
+        "exceeded maximum number of branches",
+        2,
+        || the_end_above_the_width(Without::LookAboveTheWidth),
+    );
+}
+
+// Lanes: a job in a lane is seen, also while it moves from one to another.
+
+/// One level: the injector, and a lane for each of two workers. A job is a flag in one of them.
+struct Lanes {
+    mask: Mask,
+    injector: [Job; 2],
+    own: [[Job; 2]; 2],
+}
+
+fn empty() -> [Job; 2] {
+    [Job::new(false), Job::new(false)]
+}
+
+fn claim(job: &Job) -> bool {
+    job.load(Ordering::Acquire)
+        && job.compare_exchange(true, false, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+}
+
+impl Lanes {
+    /// `Registry::notify_of_job`.
+    fn notify(&self, pool: &Pool) {
+        let wants_spare =
+            if self.mask.announce(0) { pool.sleep.notify() } else { pool.sleep.notify_fenced() };
+        assert!(!wants_spare);
+    }
+
+    /// `Worker::take_job`.
+    fn take(&self, pool: &Pool, me: usize) -> Option<usize> {
+        if self.mask.levels() == 0 {
+            return None;
+        }
+        let all = |jobs: &[Job; 2]| jobs.iter().any(|job| job.load(Ordering::Acquire));
+        loop {
+            if let Some(job) = self.own[me].iter().position(claim) {
+                return Some(job);
+            }
+            // A batch, in flight until it has been stored.
+            let batch: Vec<usize> = (0..2).filter(|&job| claim(&self.injector[job])).collect();
+            if let [first, rest @ ..] = &batch[..] {
+                for &job in rest {
+                    self.own[me][job].store(true, Ordering::Release);
+                }
+                if pool.without != Without::SecondAnnounce && self.mask.announce(0) {
+                    pool.notify();
+                }
+                return Some(*first);
+            }
+            if let Some(job) = self.own[1 - me].iter().position(claim) {
+                return Some(job);
+            }
+            if !self.mask.clear(0, || all(&self.injector) || self.own.iter().any(all)) {
+                return None;
+            }
+        }
+    }
+}
+
+/// Two jobs that are queued together, of which each waits for the other to begin. Whoever takes the
+/// first moves the second to its own lane.
+fn a_batch_is_moved(without: Without) {
+    let pool = Pool::new(2, 2, without);
+    let lanes = Arc::new(Lanes { mask: Mask::new(), injector: empty(), own: [empty(), empty()] });
+    let met = Arc::new((Mutex::new(0), Condvar::new()));
+    let worker = |me: usize| {
+        let (lanes, met) = (Arc::clone(&lanes), Arc::clone(&met));
+        spawn(&pool, move |pool| {
+            loop {
+                pool.sleep.park(me);
+                while let Some(_job) = lanes.take(pool, me) {
+                    pool.end_search();
+                    let (begun, condvar) = &*met;
+                    let mut begun = begun.lock().unwrap();
+                    *begun += 1;
+                    condvar.notify_one();
+                    while *begun < 2 {
+                        begun = condvar.wait(begun).unwrap();
+                    }
+                    drop(begun);
+                    pool.finish_one();
+                    pool.sleep.start_search();
+                }
+                if pool.is_stopping() {
+                    return pool.sleep.retire();
+                }
+                pool.sleep.announce(me);
+                if pool.is_stopping() {
+                    pool.sleep.wake_for_certain(me);
+                } else if lanes.mask.levels() != 0 {
+                    pool.notify();
+                }
+            }
+        })
+    };
+    let threads = [worker(0), worker(1)];
+    // Both search already, or one would sleep until the batch has arrived.
+    pool.sleep.wake_for_certain(0);
+    pool.sleep.wake_for_certain(1);
+    for job in &lanes.injector {
+        job.store(true, Ordering::Release);
+    }
+    lanes.notify(&pool);
+    join(threads);
+    pool.assert_all_done();
+}
+
+#[test]
+fn lanes_a_batch_that_has_moved_is_announced_again() {
+    explore(2, || a_batch_is_moved(Without::Nothing));
+}
+
+#[test]
+fn twin_lanes_a_batch_that_has_moved_is_not_announced_again() {
+    assert_caught("twin_lanes_a_batch_that_has_moved_is_not_announced_again", DEADLOCK, 2, || {
+        a_batch_is_moved(Without::SecondAnnounce);
+    });
+}
+
+/// A worker that finds the lane empty says so while a job comes in.
+#[test]
+fn lanes_no_job_is_hidden_by_a_mask_that_is_cleared() {
+    explore(3, || {
+        let pool = Pool::new(1, 2, Without::Nothing);
+        let lanes =
+            Arc::new(Lanes { mask: Mask::new(), injector: empty(), own: [empty(), empty()] });
+        let worker = {
+            let lanes = Arc::clone(&lanes);
+            spawn(&pool, move |pool| {
+                loop {
+                    pool.sleep.park(0);
+                    while lanes.take(pool, 0).is_some() {
+                        pool.end_search();
+                        pool.finish_one();
+                        pool.sleep.start_search();
+                    }
+                    if pool.is_stopping() {
+                        return pool.sleep.retire();
+                    }
+                    pool.sleep.announce(0);
+                    if pool.is_stopping() {
+                        pool.sleep.wake_for_certain(0);
+                    } else if lanes.mask.levels() != 0 {
+                        pool.notify();
+                    }
+                }
+            })
+        };
+        for job in &lanes.injector {
+            job.store(true, Ordering::Release);
+            lanes.notify(&pool);
+        }
+        join([worker]);
+        pool.assert_all_done();
     });
 }
 

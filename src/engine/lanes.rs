@@ -11,12 +11,15 @@
 //!     the bit again when it has arrived.
 //! I2. A set bit promises nothing: the lane may be empty, and the jobs in it done by others.
 
+pub(crate) mod mask;
+
 use super::clock;
 use super::job::JobRef;
-use super::sync::{AtomicU32, AtomicU64, Ordering, fence};
+use super::sync::{AtomicU32, AtomicU64, Ordering};
 use super::worker::Worker;
 use crossbeam_deque::{Injector, Steal, Stealer, Worker as Deque};
 use crossbeam_utils::CachePadded;
+use mask::Mask;
 
 pub(crate) const LEVELS: usize = 8;
 
@@ -62,8 +65,7 @@ impl OwnLanes {
 /// What the workers of a pool share.
 pub(crate) struct Lanes {
     injectors: [Injector<JobRef>; LEVELS],
-    /// Bit `l`: lane `l` may hold jobs.
-    levels: CachePadded<AtomicU32>,
+    mask: CachePadded<Mask>,
     /// Bit `l`: somebody has published forks of work of level `l`. A hint.
     forks: CachePadded<AtomicU32>,
     /// When each lane got its first job, or its last turn, in ticks.
@@ -75,7 +77,7 @@ impl Lanes {
     pub(crate) fn new(ticks_per_us: u64) -> Self {
         Lanes {
             injectors: std::array::from_fn(|_| Injector::new()),
-            levels: CachePadded::new(AtomicU32::new(0)),
+            mask: CachePadded::new(Mask::new()),
             forks: CachePadded::new(AtomicU32::new(0)),
             served: std::array::from_fn(|_| AtomicU64::new(0)),
             age: AGE_US * ticks_per_us,
@@ -85,7 +87,7 @@ impl Lanes {
     /// The lanes that may hold jobs, one bit each.
     #[inline]
     pub(crate) fn levels(&self) -> u32 {
-        self.levels.load(Ordering::Acquire)
+        self.mask.levels()
     }
 
     /// Whether a lane above this one may hold jobs.
@@ -108,15 +110,9 @@ impl Lanes {
     /// Says that the lane holds jobs; after a push, before a wake. `true`: it was said to be empty.
     #[inline]
     pub(crate) fn announce(&self, level: u8) -> bool {
-        let bit = 1 << level;
-        // Pairs with the fence in `clear` (I1).
-        fence(Ordering::SeqCst);
-        let is_new = self.levels.load(Ordering::Relaxed) & bit == 0;
-        if is_new {
+        self.mask.announce(level, || {
             self.served[usize::from(level)].store(clock::ticks(), Ordering::Relaxed);
-            self.levels.fetch_or(bit, Ordering::AcqRel);
-        }
-        is_new
+        })
     }
 
     /// Notes that work of this level has published forks.
@@ -293,16 +289,11 @@ impl Worker {
     fn clear(&self, level: usize) -> bool {
         let registry = self.registry();
         let lanes = &registry.lanes;
-        lanes.levels.fetch_and(!(1 << level), Ordering::AcqRel);
-        // Pairs with the fence in `announce` (I1).
-        fence(Ordering::SeqCst);
         let holds = |worker: &Worker| {
             worker.lane_stealers().is_some_and(|stealers| !stealers[level].is_empty())
         };
-        let is_full = !lanes.injectors[level].is_empty() || registry.threads().iter().any(holds);
-        if is_full {
-            lanes.levels.fetch_or(1 << level, Ordering::AcqRel);
-        }
-        is_full
+        lanes.mask.clear(level, || {
+            !lanes.injectors[level].is_empty() || registry.threads().iter().any(holds)
+        })
     }
 }

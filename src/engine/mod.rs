@@ -30,7 +30,7 @@ pub(crate) mod job;
 pub(crate) mod lanes;
 pub(crate) mod latch;
 #[cfg(loom)]
-pub mod model;
+pub(crate) mod model;
 pub(crate) mod park;
 pub(crate) mod region;
 pub(crate) mod registry;

@@ -3,6 +3,7 @@
 //!
 //! Thin wrappers and nothing else: what a model calls is the code that ships.
 
+use super::lanes::mask;
 use super::{latch, park, sleep};
 use std::fmt;
 
@@ -17,8 +18,8 @@ impl fmt::Debug for Sleep {
 
 #[allow(missing_docs, reason = "the same names in `sleep` tell")]
 impl Sleep {
-    pub fn new(width: usize) -> Self {
-        Sleep(sleep::Sleep::new(width, 0))
+    pub fn new(width: usize, spares: usize) -> Self {
+        Sleep(sleep::Sleep::new(width, spares))
     }
     pub fn num_active(&self) -> usize {
         self.0.word().active()
@@ -32,6 +33,9 @@ impl Sleep {
     pub fn is_over_width(&self) -> bool {
         self.0.is_over_width()
     }
+    pub fn is_at_work_in_full(&self) -> bool {
+        self.0.is_at_work_in_full()
+    }
     pub fn try_enter(&self) -> bool {
         self.0.try_enter()
     }
@@ -41,8 +45,17 @@ impl Sleep {
     pub fn resume(&self) {
         self.0.resume();
     }
+    /// `true`: the caller holds a permit for a spare thread, and starts one.
+    #[must_use]
     pub fn notify(&self) -> bool {
-        self.0.notify() == sleep::Notified::Woken
+        self.0.notify() == sleep::Notified::Spare
+    }
+    #[must_use]
+    pub fn notify_fenced(&self) -> bool {
+        self.0.notify_fenced() == sleep::Notified::Spare
+    }
+    pub fn stop_growing(&self) {
+        self.0.stop_growing();
     }
     pub fn wake_for_certain(&self, index: usize) {
         self.0.wake_for_certain(index);
@@ -53,10 +66,9 @@ impl Sleep {
     pub fn start_search(&self) {
         self.0.start_search();
     }
-    pub fn end_search(&self) {
-        if self.0.end_search() {
-            self.0.notify();
-        }
+    #[must_use]
+    pub fn end_search(&self) -> bool {
+        self.0.end_search()
     }
     pub fn announce(&self, index: usize) {
         self.0.announce(index);
@@ -118,5 +130,31 @@ impl Parker {
     }
     pub fn unpark(&self) {
         self.0.unpark();
+    }
+}
+
+/// [`mask::Mask`].
+pub struct Mask(mask::Mask);
+
+impl fmt::Debug for Mask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mask({:b})", self.0.levels())
+    }
+}
+
+#[allow(missing_docs, reason = "the same names in `mask` tell")]
+impl Mask {
+    #[allow(clippy::new_without_default, reason = "as the wrapped one")]
+    pub fn new() -> Self {
+        Mask(mask::Mask::new())
+    }
+    pub fn levels(&self) -> u32 {
+        self.0.levels()
+    }
+    pub fn announce(&self, level: u8) -> bool {
+        self.0.announce(level, || ())
+    }
+    pub fn clear(&self, level: usize, holds: impl FnOnce() -> bool) -> bool {
+        self.0.clear(level, holds)
     }
 }

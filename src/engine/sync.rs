@@ -22,7 +22,12 @@ mod imp {
         AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
-    pub(crate) use std::thread;
+
+    /// Pools are not driven by loom, but loops that wait for a step of another thread are.
+    pub(crate) mod thread {
+        pub(crate) use loom::thread::yield_now;
+        pub(crate) use std::thread::*;
+    }
 }
 
 #[cfg(all(shuttle, not(loom)))]

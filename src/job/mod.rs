@@ -24,6 +24,8 @@ mod cx;
 mod handle;
 mod lazy;
 mod life;
+#[cfg(loom)]
+pub(crate) mod model;
 mod options;
 mod outcome;
 mod panic;

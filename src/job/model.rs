@@ -1,0 +1,88 @@
+//! The parts of the jobs that loom's models drive (`tests/loom_jobs.rs`), as `engine::model`.
+
+use super::life;
+use std::fmt;
+use std::sync::Arc;
+
+/// [`life::Life`].
+#[repr(transparent)]
+pub struct Life(life::Life);
+
+/// [`life::Continuations`].
+#[must_use]
+pub struct Continuations(life::Continuations);
+
+struct Calls<F>(F);
+
+impl<F: Fn() + Send + Sync> life::Continue for Calls<F> {
+    fn go_on(&self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.phase().fmt(f)
+    }
+}
+
+impl fmt::Debug for Continuations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Continuations").finish_non_exhaustive()
+    }
+}
+
+#[allow(missing_docs, reason = "the same names in `life` tell")]
+impl Continuations {
+    pub fn go_on(self) {
+        self.0.go_on();
+    }
+}
+
+#[allow(missing_docs, reason = "the same names in `life` tell")]
+impl Life {
+    pub fn queued() -> Self {
+        Life(life::Life::queued())
+    }
+    pub fn is_queued(&self) -> bool {
+        self.0.phase() == life::Phase::Queued
+    }
+    pub fn is_running(&self) -> bool {
+        self.0.phase() == life::Phase::Running
+    }
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+    pub fn claim(&self) -> bool {
+        self.0.claim()
+    }
+    pub fn claim_to_end(&self) -> bool {
+        self.0.claim_to_end()
+    }
+    pub fn claim_result(&self) -> bool {
+        self.0.claim_result()
+    }
+    pub fn hold(&self, f: impl FnOnce()) -> bool {
+        self.0.hold(f)
+    }
+    /// # Safety
+    /// As the wrapped one: live until the exchange inside.
+    pub unsafe fn finish(this: *const Life) -> (Continuations, bool) {
+        // SAFETY: by contract; transparent, so the same pointer.
+        let (continuations, is_detached) = unsafe { life::Life::finish(this.cast()) };
+        (Continuations(continuations), is_detached)
+    }
+    pub fn detach(&self) -> bool {
+        self.0.detach()
+    }
+    pub fn attach(&self, target: impl Fn() + Send + Sync + 'static) -> bool {
+        self.0.attach(Arc::new(Calls(target)))
+    }
+    pub fn retain(&self) {
+        self.0.retain();
+    }
+    #[must_use]
+    pub fn release(&self) -> bool {
+        self.0.release()
+    }
+}
