@@ -20,6 +20,7 @@ use super::worker::Worker;
 use crossbeam_deque::{Injector, Steal, Stealer, Worker as Deque};
 use crossbeam_utils::CachePadded;
 use mask::Mask;
+use std::cell::Cell;
 
 pub(crate) const LEVELS: usize = 8;
 
@@ -41,6 +42,8 @@ const BATCH: usize = 32;
 /// The jobs of one worker, by level.
 pub(crate) struct OwnLanes {
     deques: [Deque<JobRef>; LEVELS],
+    /// How many of the oldest have come in a batch: at most so many, thieves take some.
+    batch: [Cell<usize>; LEVELS],
 }
 
 pub(crate) type LaneStealers = Box<[Stealer<JobRef>; LEVELS]>;
@@ -48,7 +51,10 @@ pub(crate) type LaneStealers = Box<[Stealer<JobRef>; LEVELS]>;
 impl OwnLanes {
     pub(crate) fn new() -> (Box<OwnLanes>, LaneStealers) {
         // First in, first out, for the owner too: what was submitted first starts first.
-        let own = Box::new(OwnLanes { deques: std::array::from_fn(|_| Deque::new_fifo()) });
+        let own = Box::new(OwnLanes {
+            deques: std::array::from_fn(|_| Deque::new_fifo()),
+            batch: std::array::from_fn(|_| Cell::new(0)),
+        });
         let stealers = Box::new(std::array::from_fn(|level| own.deques[level].stealer()));
         (own, stealers)
     }
@@ -58,7 +64,14 @@ impl OwnLanes {
     }
 
     fn pop(&self, level: usize) -> Option<JobRef> {
+        let batch = &self.batch[level];
+        batch.set(batch.get().saturating_sub(1));
         self.deques[level].pop()
+    }
+
+    /// A batch has been moved here, where there was nothing.
+    fn note_batch(&self, level: usize) {
+        self.batch[level].set(self.deques[level].len());
     }
 }
 
@@ -248,8 +261,11 @@ impl Worker {
         let injector = &registry.lanes.injectors[level];
         // After a batch has been moved here (I1).
         let arrived = |job: Option<JobRef>| {
-            if job.is_some() && registry.lanes.announce(level as u8) {
-                registry.notify();
+            if job.is_some() {
+                own.inspect(|own| own.note_batch(level));
+                if registry.lanes.announce(level as u8) {
+                    registry.notify();
+                }
             }
             job
         };
@@ -273,8 +289,15 @@ impl Worker {
                 }
             })
         };
+        // What has come in a batch is older than what is still outside, and must not be overtaken.
+        let outside_first = outside_first && own.is_none_or(|own| own.batch[level].get() == 0);
+        // One alone: it would bring others behind what is here, where later ones would overtake them.
+        let next_outside = || steal(|| injector.steal());
         loop {
-            let job = if outside_first { outside().or_else(mine) } else { mine().or_else(outside) };
+            let job = match outside_first {
+                true => next_outside().or_else(mine),
+                false => mine().or_else(outside),
+            };
             if let Some(job) = job.or_else(others) {
                 self.set_level(level as u8);
                 return Some(job);
