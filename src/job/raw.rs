@@ -223,12 +223,13 @@ impl<X: Options, C: Call> Cell<X, C> {
     unsafe fn dealloc(raw: Raw) {
         let cell = raw.0.cast::<Self>();
         // SAFETY: the caller was the last to own the job, whose stage is empty, or holds nothing
-        // that is dropped: it is a union.
+        // that is dropped: it is a union. Its extensions are the user's, and so may panic; we may be
+        // a worker.
         unsafe {
             if raw.header().is_boxed {
-                drop(Box::from_raw(cell.as_ptr()));
+                unwind::drop_quietly(Box::from_raw(cell.as_ptr()));
             } else {
-                cell.drop_in_place();
+                unwind::drop_quietly(cell.read());
                 store::put(cell.cast());
             }
         }
