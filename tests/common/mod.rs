@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
-use windlass::Pool;
+use windlass::{JobHandle, Pool};
 
 /// Every property of concurrency is tested in pools of these sizes.
 pub(crate) const WIDTHS: [usize; 4] = [1, 2, 3, 8];
@@ -93,6 +93,10 @@ pub(crate) fn panics<R>(f: impl FnOnce() -> R) -> bool {
 pub(crate) struct Live(AtomicIsize);
 
 impl Live {
+    pub(crate) const fn new() -> Self {
+        Live(AtomicIsize::new(0))
+    }
+
     pub(crate) fn token(&self) -> Token<'_> {
         self.0.fetch_add(1, Ordering::Relaxed);
         Token(self)
@@ -291,5 +295,39 @@ impl Gate {
         while !*is_open {
             is_open = self.0.1.wait(is_open).unwrap();
         }
+    }
+}
+
+// ---- jobs ----------------------------------------------------------------------------------------
+
+/// Longer than anything takes.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+/// Keeps every worker busy with a job until the gate is opened.
+pub(crate) fn block(pool: &Pool) -> (Gate, Vec<JobHandle<()>>) {
+    let gate = Gate::default();
+    let started = std::sync::Arc::new(Meeting::of(pool.num_workers() + 1));
+    let blockers = (0..pool.num_workers()).map(|_| {
+        let (gate, started) = (gate.clone(), std::sync::Arc::clone(&started));
+        pool.submit(move || {
+            started.attend();
+            gate.wait();
+        })
+    });
+    let blockers = blockers.collect();
+    started.attend();
+    (gate, blockers)
+}
+
+/// Lets them go.
+pub(crate) fn end(gate: &Gate, blockers: Vec<JobHandle<()>>) {
+    gate.open();
+    blockers.into_iter().for_each(|blocker| blocker.wait().unwrap());
+}
+
+/// Waits for what another thread brings about.
+pub(crate) fn until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        std::thread::yield_now();
     }
 }
