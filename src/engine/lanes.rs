@@ -153,7 +153,7 @@ impl Lanes {
         }
         let chosen = if tick.is_multiple_of(TURN) {
             // The lanes below in turn, as far as they hold jobs.
-            let from = (tick / TURN) % LEVELS as u32;
+            let from = 1 + (tick / TURN) % (LEVELS as u32 - 1);
             let later = below & (u32::MAX << from);
             (if later != 0 { later } else { below }).trailing_zeros()
         } else {
