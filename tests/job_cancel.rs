@@ -48,7 +48,10 @@ fn a_queued_job_is_removed_with_its_captures_at_once() {
         // By its reference, from a table.
         let handle = pool.submit(|| ());
         assert_eq!(handle.job_ref().cancel_with("because".into()), CancelOutcome::Removed);
-        assert_eq!(error(handle.wait()).to_string(), "the job was cancelled before it started: because");
+        assert_eq!(
+            error(handle.wait()).to_string(),
+            "the job was cancelled before it started: because"
+        );
         assert_eq!(pool.job_counts().cancelled, 2);
         assert_eq!(pool.job_counts().pending(), pool.num_workers() as u64);
         end(&gate, blockers);
@@ -128,7 +131,14 @@ fn a_running_job_is_asked_and_decides() {
 fn what_a_job_forks_ends_with_it() {
     fn for_ever(depth: usize) {
         loop {
-            join(|| if depth > 0 { for_ever(depth - 1) }, || std::hint::black_box(1));
+            join(
+                || {
+                    if depth > 0 {
+                        for_ever(depth - 1)
+                    }
+                },
+                || std::hint::black_box(1),
+            );
         }
     }
     let ways: [fn(); 4] = [
@@ -187,7 +197,10 @@ fn a_token_cancels_its_jobs_and_not_the_other_way_round() {
             assert!(is_requested(&error(handle.wait()), false));
         }
         let error = error(three.wait());
-        assert!(matches!(error, JobError::Cancelled { cause: CancelCause::SiblingFailed, had_started: false }));
+        assert!(matches!(
+            error,
+            JobError::Cancelled { cause: CancelCause::SiblingFailed, had_started: false }
+        ));
         assert_eq!(pool.job_counts().cancelled, 4);
         end(&gate, blockers);
     });
@@ -196,9 +209,8 @@ fn a_token_cancels_its_jobs_and_not_the_other_way_round() {
 #[test]
 fn the_deadline_of_a_token_cancels_its_jobs_queued_or_running() {
     at_each_width(|pool| {
-        let is_due = |error| {
-            matches!(error, JobError::Cancelled { cause: CancelCause::Deadline, .. })
-        };
+        let is_due =
+            |error| matches!(error, JobError::Cancelled { cause: CancelCause::Deadline, .. });
         let (gate, blockers) = block(pool);
         let token = CancelToken::new().with_timeout(SOON);
         let mut queued = pool.job("").cancel_token(&token.child()).submit(|| ());

@@ -258,7 +258,8 @@ fn pools_wait_for_each_other_crosswise() {
         watchdog(&a, || {
             let callers: Vec<_> = (0..4)
                 .map(|i| {
-                    let (a, b) = if i % 2 == 0 { (a.clone(), b.clone()) } else { (b.clone(), a.clone()) };
+                    let (a, b) =
+                        if i % 2 == 0 { (a.clone(), b.clone()) } else { (b.clone(), a.clone()) };
                     std::thread::spawn(move || {
                         for _ in 0..scale(20) {
                             assert_eq!(bounce(&a, &b, 9), 9);

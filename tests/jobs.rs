@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
+use windlass::prelude::*;
 use windlass::{JobError, JobOptions, JobState, Pool, Priority};
 
 #[test]
@@ -400,20 +401,20 @@ fn places_are_known() {
                         fib(4);
                     }
                 };
-                windlass::join(
-                    until_stolen,
-                    || {
-                        is_stolen.store(true, Ordering::SeqCst);
-                        inner.store(line!() as usize + 1, Ordering::SeqCst);
-                        panic!("stolen")
-                    },
-                )
+                windlass::join(until_stolen, || {
+                    is_stolen.store(true, Ordering::SeqCst);
+                    inner.store(line!() as usize + 1, Ordering::SeqCst);
+                    panic!("stolen")
+                })
             });
             let Err(JobError::Panicked(panic)) = handle.wait_timeout(LONG).unwrap() else {
                 panic!("it must panic")
             };
             let line = panic.location().expect("the hook was called").line();
-            assert_eq!((panic.message(), line as usize), (Some("stolen"), place.load(Ordering::SeqCst)));
+            assert_eq!(
+                (panic.message(), line as usize),
+                (Some("stolen"), place.load(Ordering::SeqCst))
+            );
             // A panic that the job catches says nothing of the next one.
             let mut handle = pool.submit(|| {
                 _ = std::panic::catch_unwind(|| panic!("caught"));

@@ -135,12 +135,17 @@ impl<T> JobHandle<T> {
     /// A [`JobError`] if the job did not complete.
     ///
     /// # Blocking
-    /// As [`wait`](Self::wait), but the job is never run by the calling thread, which could then not
-    /// keep to the time.
+    /// As [`wait`](Self::wait), but the job is not run by the calling thread, which could then not
+    /// keep to the time. So the time may run out without the job having started, if all workers
+    /// wait like this and no [spare worker](crate::PoolBuilder::max_spare_workers) is left, or if
+    /// those that run need a lock which the calling thread holds.
     pub fn wait_timeout(&mut self, timeout: Duration) -> Option<Result<T, JobError>> {
         if !self.is_taken && !self.is_finished() {
-            // A time that the clock cannot express is as good as none.
-            self.block(Instant::now().checked_add(timeout));
+            match Instant::now().checked_add(timeout) {
+                // A time that the clock cannot express is none.
+                None => self.run_or_wait(),
+                deadline => self.block(deadline),
+            }
         }
         self.try_take()
     }
