@@ -63,6 +63,38 @@
 //! [in order](iter::ParallelIterator::for_each_ordered) while they run, and floating-point sums that
 //! are [the same](iter::IndexedParallelIterator::sum_deterministic) on any number of workers.
 //!
+//! # Jobs
+//!
+//! [`submit`] has a closure run in the background, [`Pool::job`] says more of it first: its
+//! [priority](Priority), limits in time, a token that cancels it. The [`JobHandle`] is for whoever
+//! wants the result, waits for it, awaits it, or cancels the job.
+//!
+//! ```
+//! use std::time::Duration;
+//! use windlass::{JobError, Pool, Priority};
+//!
+//! let pool = Pool::new(2)?;
+//! let report = pool.job("report").priority(Priority::Background).submit(|| "all well");
+//! let urgent = pool.job("lookup").priority(Priority::High).timeout(Duration::from_secs(5));
+//! assert_eq!(urgent.submit(|| 42).wait().unwrap(), 42);
+//! assert_eq!(report.wait().unwrap(), "all well");
+//!
+//! // Whatever happens to a job, its handle tells.
+//! let broken = pool.submit(|| -> u32 { panic!("no paper") });
+//! assert!(matches!(broken.wait(), Err(JobError::Panicked(panic)) if panic.message() == Some("no paper")));
+//! # Ok::<(), windlass::BuildError>(())
+//! ```
+//!
+//! | what happens to a job | before it starts | while it runs |
+//! |---|---|---|
+//! | [`cancel`](JobHandle::cancel), its token | it ends as `Cancelled`, its closure is dropped at once | its loops and forks end, [`checkpoint`] says so; `Cancelled` if that ends it |
+//! | [`start_within`](JobBuilder::start_within) | `TimedOut` | nothing |
+//! | [`run_timeout`](JobBuilder::run_timeout) | nothing | `TimedOut` at once; its token is cancelled; it keeps its worker until it returns |
+//! | [`timeout`](JobBuilder::timeout), [`deadline`](JobBuilder::deadline) | `TimedOut` | as `run_timeout` |
+//! | the handle is dropped | it runs, and its result is dropped | the same |
+//! | the pool is dropped | `Abandoned` | the drop waits for it |
+//! | [`shutdown`](Pool::shutdown) | as it says: it runs, or `Abandoned` | it is waited for, for so long; told to stop by `CancelAll` |
+//!
 //! # Blocking
 //!
 //! Every call returns when all of its work is done, so that closures may borrow. The calling thread
@@ -73,7 +105,8 @@
 //! A thread that waits for work which another has taken runs only what it waits for: `join` what
 //! the stolen closure has forked itself, `scope` its own tasks, a loop its own parts. A lock that
 //! is held across such a wait is therefore never asked for by foreign work on the same stack. The
-//! one exception is [`broadcast`], which runs on waiting threads too. When there is nothing of its
+//! one exception is [`broadcast`], which runs on waiting threads too. Who waits for a job that has not
+//! started runs that job. When there is nothing of its
 //! own to run, the thread sleeps, and another one may take its place in the pool; when it resumes,
 //! one more thread than the width may be at work for a moment.
 //!
