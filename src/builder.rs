@@ -171,6 +171,7 @@ impl PoolBuilder {
             stack_size: self.stack_size,
             placement,
             threads: Mutex::new(Vec::with_capacity(width)),
+            ids: Mutex::new(Vec::with_capacity(width)),
         });
         let first_reserved = width + self.max_spare_workers;
         let regular = (0..width).map(|index| (index, Role::Regular));
@@ -212,6 +213,8 @@ pub(crate) struct Starter {
     stack_size: Option<usize>,
     placement: Option<Placement>,
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
+    /// Of each thread, from its start on.
+    ids: Mutex<Vec<thread::ThreadId>>,
 }
 
 impl Starter {
@@ -231,6 +234,7 @@ impl Starter {
             if let (Some(placement), Role::Regular) = (&this.placement, role) {
                 placement.apply(&registry, index);
             }
+            lock(&this.ids).push(thread::current().id());
             drop(this);
             if let Some(started) = started {
                 // The receiver lives until every thread that was started has said so.
@@ -242,10 +246,17 @@ impl Starter {
         Ok(())
     }
 
-    /// Waits for the end of all threads, which have been told to stop.
+    /// Whether the calling thread is one of the pool's, be it at its end, in a destructor of a
+    /// thread-local value.
+    pub(crate) fn is_called_from_inside(&self) -> bool {
+        lock(&self.ids).contains(&thread::current().id())
+    }
+
+    /// Waits for the end of all threads, which have been told to stop. Not called by one of them.
     pub(crate) fn join_all(&self) {
-        let threads = std::mem::take(&mut *lock(&self.threads));
-        for thread in threads {
+        // Under the lock, so that whoever comes second waits too. None of the threads takes it: there
+        // are no more starts.
+        for thread in lock(&self.threads).drain(..) {
             // A worker thread catches what user code throws, so it ends normally.
             let _ = thread.join();
         }
@@ -269,6 +280,11 @@ fn run_worker(registry: &Registry, index: usize, role: Role) {
         Role::Reserved(nth) => worker.reserved_loop(nth),
     }
     drop(seated);
+    // Somebody outside may still run a job of ours, cancel it, or be about to, and relies on the
+    // registry as long as the job is pending; that waits for us, or we are the last to leave it.
+    let board = Board::of(registry);
+    registry.tell_idle();
+    registry.wait_idle(None, || board.is_idle());
     guard.disarm();
 }
 

@@ -7,7 +7,7 @@ use crate::error::BuildError;
 use crate::job::{Board, abandon_pending};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// A pool of workers.
 ///
@@ -42,6 +42,8 @@ impl std::panic::RefUnwindSafe for Pool {}
 struct Inner {
     registry: Arc<Registry>,
     threads: Arc<Starter>,
+    /// Whether a shutdown has left a job running.
+    is_left: AtomicBool,
     _auto_pin: Option<AutoPinGuard>,
 }
 
@@ -83,7 +85,14 @@ impl Pool {
         threads: Arc<Starter>,
         auto_pin: Option<AutoPinGuard>,
     ) -> Pool {
-        Pool { inner: Arc::new(Inner { registry, threads, _auto_pin: auto_pin }) }
+        Pool {
+            inner: Arc::new(Inner {
+                registry,
+                threads,
+                is_left: AtomicBool::new(false),
+                _auto_pin: auto_pin,
+            }),
+        }
     }
 
     #[inline]
@@ -191,10 +200,11 @@ impl Pool {
     /// Tells the threads to end, and waits for that if it is told to. Returns whether they have.
     pub(crate) fn end_threads(&self, waits: bool) -> bool {
         self.registry().stop();
+        let waits = waits && !self.inner.threads.is_called_from_inside();
+        // Who has not waited here does not wait in the drop either, unless a later call does.
+        self.inner.is_left.store(!waits, Ordering::Release);
         if waits {
             self.inner.threads.join_all();
-        } else {
-            self.inner.threads.forget_all();
         }
         waits
     }
@@ -214,7 +224,8 @@ impl Drop for Inner {
         // The last handle may be dropped by a job of this very pool, whose thread cannot wait for
         // itself, nor for those that may wait for it. They end by themselves.
         let inside = Worker::with_seat_in(&self.registry, |seat| seat.is_some());
-        if !inside {
+        let inside = inside || self.threads.is_called_from_inside();
+        if !inside && !self.is_left.load(Ordering::Acquire) {
             self.threads.join_all();
         }
     }
