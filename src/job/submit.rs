@@ -88,6 +88,8 @@ fn accept<X: Options, C: Call>(
     if board.mode() != Mode::Open
         && let Some(call) = take_back::<X, C>(board, raw)
     {
+        // It has counted as pending for a moment.
+        registry.tell_idle();
         return Err(SubmitError::ShuttingDown(call));
     }
     // SAFETY: the job is a `C`, and this is its handle.
@@ -124,6 +126,8 @@ fn rejected<T: Send + 'static, C: Call<Output = T>>(
 ) -> JobHandle<T> {
     drop(error);
     let id = Board::of(registry).number_of_rejected();
+    // It has counted as pending for a moment.
+    registry.tell_idle();
     let call = Plain(|| -> T { unreachable!("it is never run") });
     let parts = Parts {
         call,
