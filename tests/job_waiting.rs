@@ -219,13 +219,14 @@ fn broadcasts_reach_a_worker_that_waits_for_a_job() {
                 .map(|_| {
                     let job = Arc::clone(&job);
                     pool.submit(move || {
-                        if let Some(mut job) = job.lock().unwrap().take() {
+                        let job = job.lock().unwrap().take();
+                        if let Some(mut job) = job {
                             job.wait_timeout(Duration::MAX).unwrap().unwrap();
                         }
                     })
                 })
                 .collect();
-            until(|| job.try_lock().is_err() || waiters.iter().all(JobHandle::is_finished));
+            until(|| job.lock().unwrap().is_none());
             let ran = pool.broadcast(|cx| cx.index());
             assert!(ran.into_iter().eq(0..pool.num_workers()));
             gate.open();
