@@ -113,17 +113,19 @@ impl Life {
     }
 
     /// Changes the phase, if it is one of those. AcqRel: whoever moves the job on sees what was
-    /// written to it before, and hands on what it has written.
+    /// written to it before, and hands on what it has written. Acquire also for whoever comes too
+    /// late: it may own no more than the reference that the other one has left to it, and must see
+    /// that one in `refs`.
     #[inline]
     fn advance(&self, from: impl Fn(usize) -> bool, to: usize) -> bool {
-        let mut word = self.word.load(Ordering::Relaxed);
+        let mut word = self.word.load(Ordering::Acquire);
         loop {
             let now = tag(word);
             if !from(now & PHASE) {
                 return false;
             }
             let next = with_tag(word, now & DETACHED | to);
-            match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed) {
+            match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return true,
                 Err(seen) => word = seen,
             }
