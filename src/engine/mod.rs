@@ -17,6 +17,7 @@
 //! | `lanes` | jobs that wait, by level, and which of them is next | `worker`, `job` |
 //! | `crew` | threads beyond the width: spare ones for blocked ones, reserved ones | `registry`, `lanes` |
 //! | `search` | the main loop, stealing, waiting | `worker`, `registry` |
+//! | `signal` | what threads without a seat wait on, the first panic of several | `sync`, `unwind` |
 //! | `wait` | waiting for what is neither a fork nor a task | `worker`, `registry` |
 //! | `registry` | the shared state of a pool, guests, the injector, the end | all above |
 //!
@@ -35,6 +36,7 @@ pub(crate) mod park;
 pub(crate) mod region;
 pub(crate) mod registry;
 pub(crate) mod search;
+pub(crate) mod signal;
 pub(crate) mod site;
 pub(crate) mod sleep;
 pub(crate) mod sync;

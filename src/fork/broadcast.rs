@@ -2,7 +2,8 @@
 
 use crate::engine::job::JobRef;
 use crate::engine::latch::Latch;
-use crate::engine::registry::{FirstPanic, Registry, Signal, blocking};
+use crate::engine::registry::{Registry, blocking};
+use crate::engine::signal::{FirstPanic, Signal};
 use crate::engine::sync::{AtomicUsize, Ordering};
 use crate::engine::unwind;
 use crate::engine::worker::{Belonging, Worker, context};

@@ -8,7 +8,8 @@
 use crate::engine::clock;
 use crate::engine::job::JobRef;
 use crate::engine::latch::Latch;
-use crate::engine::registry::{FirstPanic, Registry};
+use crate::engine::registry::Registry;
+use crate::engine::signal::FirstPanic;
 use crate::engine::sync::{AtomicUsize, Mutex, Ordering, lock, spin_loop};
 use crate::engine::unwind;
 use crate::engine::worker::{Belonging, Worker, context};
