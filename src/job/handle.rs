@@ -281,10 +281,13 @@ impl<T> JobHandle<T> {
         let here = Worker::with_current(|worker| {
             worker.filter(|worker| job.is_in(worker.registry())).is_some()
         });
-        if (here || self.had_room) && job.phase() == Phase::Queued {
+        // One with a limit in time only if that is certain to begin now: from outside it might have to
+        // wait for a permit.
+        let may_run = here || (self.had_room && !job.is_timed());
+        if may_run && job.phase() == Phase::Queued {
             // For the entry in the lane, which stays behind.
             job.header().life.retain();
-            if job.header().life.claim() {
+            if job.claim() {
                 // SAFETY: claimed, and the handle is a reference.
                 return unsafe { job.run_here() };
             }

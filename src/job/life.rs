@@ -10,6 +10,7 @@
 //!     a waiter, and a canceller may race for it; a queue entry whose job has been taken is stale.
 //! I2. Whoever may write the result does so before FINISHED, alone: the one that runs the job, and
 //!     if somebody else may end it meanwhile (a time-out), the one that has moved it to RESOLVING.
+//!     Such a job is HELD from its claim until its closure has been taken out of the same place.
 //! I3. FINISHED is final. The one that sets it takes the continuations along, in the same step.
 //! I4. The memory is shared by `refs` owners. The one that runs the job and the typed handle are one
 //!     owner together: the handle, unless it is gone (`DETACHED`) when the job ends. So a job that
@@ -132,10 +133,17 @@ impl Life {
         }
     }
 
-    /// Takes the job to run it. `false`: somebody else has.
+    /// Takes the job to run it. `false`: somebody else has. If somebody may end it while it runs
+    /// (`is_timed`), it is held until [`Self::start`], as its closure is still where the result goes.
     #[inline]
-    pub(crate) fn claim(&self) -> bool {
-        self.advance(|phase| phase == QUEUED, RUNNING)
+    pub(crate) fn claim(&self, is_timed: bool) -> bool {
+        self.advance(|phase| phase == QUEUED, if is_timed { HELD } else { RUNNING })
+    }
+
+    /// The closure of a timed job has been taken out.
+    pub(crate) fn start(&self) {
+        let is_ours = self.advance(|phase| phase == HELD, RUNNING);
+        debug_assert!(is_ours);
     }
 
     /// Takes a job that has not started, to end it without running it.
@@ -165,8 +173,7 @@ impl Life {
             thread::yield_now();
         }
         f();
-        let is_ours = self.advance(|phase| phase == HELD, RUNNING);
-        debug_assert!(is_ours);
+        self.start();
         true
     }
 

@@ -53,8 +53,11 @@ impl Life {
     pub fn is_finished(&self) -> bool {
         self.0.is_finished()
     }
-    pub fn claim(&self) -> bool {
-        self.0.claim()
+    pub fn claim(&self, is_timed: bool) -> bool {
+        self.0.claim(is_timed)
+    }
+    pub fn start(&self) {
+        self.0.start();
     }
     pub fn claim_to_end(&self) -> bool {
         self.0.claim_to_end()

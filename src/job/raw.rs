@@ -149,14 +149,14 @@ impl<X: Options, C: Call> Cell<X, C> {
     unsafe fn run(data: *const (), worker: &Worker) {
         // SAFETY: by contract.
         let raw = unsafe { Raw::from_data(data) };
-        if !raw.header().life.claim() {
+        if Board::of(worker.registry()).mode() >= Mode::Discarding {
+            // SAFETY: the lane's reference is ours.
+            return unsafe { raw.discard_entry() };
+        }
+        if !raw.claim() {
             // Somebody else has run or ended it, and left this reference to us.
             // SAFETY: the lane's.
             return unsafe { raw.release() };
-        }
-        if Board::of(worker.registry()).mode() >= Mode::Discarding {
-            // SAFETY: claimed by us.
-            return unsafe { raw.end_unstarted(Outcome::Abandoned, JobError::Abandoned) };
         }
         // SAFETY: as above.
         unsafe { Self::run_claimed(data, worker) };
@@ -173,6 +173,9 @@ impl<X: Options, C: Call> Cell<X, C> {
             let stage = Self::stage(raw);
             (stage, ManuallyDrop::take(&mut (*stage).call))
         };
+        if header.is_timed {
+            header.life.start();
+        }
         header.started.store(worker.take_time(), Ordering::Relaxed);
         header.runner.store(worker.index(), Ordering::Relaxed);
         if let Some(extra) = raw.extra() {
@@ -390,7 +393,7 @@ impl Raw {
     pub(crate) unsafe fn end_running(self, outcome: Outcome, error: JobError) {
         // For its runner, who still needs it and finds that it has ended.
         self.header().life.retain();
-        // SAFETY: the closure has been taken out before the job counted as running.
+        // SAFETY: the closure has been taken out: until then the job was held (`life` I2).
         unsafe { (self.header().vtable.set_error)(self, error) };
         // SAFETY: the result is written.
         unsafe { self.tell(outcome) };
@@ -486,6 +489,18 @@ impl Raw {
     }
 
     // ---- from outside
+
+    /// Takes the job to run it. `false`: somebody else has. It is to be run at once: if it is timed,
+    /// its timer waits for the start.
+    pub(crate) fn claim(self) -> bool {
+        let header = self.header();
+        header.life.claim(header.is_timed)
+    }
+
+    /// Whether its end may be told while it runs.
+    pub(crate) fn is_timed(self) -> bool {
+        self.header().is_timed
+    }
 
     /// Runs a job that the calling thread has claimed, in its own pool.
     ///
@@ -603,13 +618,21 @@ impl Raw {
     /// The entry was taken from a lane, and its reference with it.
     pub(crate) unsafe fn discard(entry: Entry) {
         // SAFETY: by contract.
-        let job = unsafe { Raw::from_entry(entry) };
-        if job.header().life.claim() {
+        unsafe { Raw::from_entry(entry).discard_entry() };
+    }
+
+    /// Ends a job that a lane held, if nobody else has it.
+    ///
+    /// # Safety
+    /// As [`Self::discard`].
+    unsafe fn discard_entry(self) {
+        // Not as if to run it: its time may be up meanwhile.
+        if self.header().life.claim_to_end() {
             // SAFETY: claimed; afterwards it may be gone.
-            unsafe { job.end_unstarted(Outcome::Abandoned, JobError::Abandoned) };
+            unsafe { self.end_unstarted(Outcome::Abandoned, JobError::Abandoned) };
         } else {
             // SAFETY: the lane's reference.
-            unsafe { job.release() };
+            unsafe { self.release() };
         }
     }
 
