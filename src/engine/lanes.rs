@@ -219,10 +219,13 @@ impl Worker {
         let registry = self.registry();
         let lanes = &registry.lanes;
         let tick = self.next_tick();
-        if let Some(level) = lanes.neglected(levels, tick)
-            && let Some(job) = self.take_job(level, true)
-        {
-            return Some(job);
+        let mut among = levels;
+        while let Some(level) = lanes.neglected(among, tick) {
+            if let Some(job) = self.take_job(level, true) {
+                return Some(job);
+            }
+            // It was empty (I2): the turn is another's.
+            among &= !(1 << level);
         }
         let outside_first = tick.is_multiple_of(OUTSIDE);
         let top = levels.trailing_zeros() as usize;
