@@ -2,9 +2,10 @@
 
 use super::board::JobId;
 use super::cancel::CancelCause;
+use super::control::CancelOutcome;
 use super::life::{Continue, Phase};
 use super::outcome::JobError;
-use super::raw::{CancelOutcome, Raw};
+use super::raw::Raw;
 use super::reference::{JobRef, JobState, JobTimes};
 use crate::Priority;
 use crate::engine::latch::Latch;

@@ -5,6 +5,7 @@
 //! | `life` | the word that says where a job is, who may touch it, who is told of its end |
 //! | `lazy` | a token that is made when it is asked for |
 //! | `raw` | a job in memory: how it runs and how it ends |
+//! | `control` | what others do to a job: cancel it, end it, wait in it |
 //! | `store` | where jobs live |
 //! | `board` | what the jobs of a pool have in common: counts, what runs, the timer |
 //! | `submit` | the ways in |
@@ -20,6 +21,7 @@
 mod board;
 mod cancel;
 mod context;
+mod control;
 mod cx;
 mod handle;
 mod lazy;
@@ -40,11 +42,11 @@ pub use board::{JobCounts, JobId};
 pub use cancel::{CancelCallback, CancelCause, CancelGuard, CancelToken, Cancelled};
 pub use context::checkpoint;
 pub(crate) use context::{Context, check_at_fork};
+pub use control::CancelOutcome;
 pub use cx::{JobCx, current};
 pub use handle::JobHandle;
 pub use options::JobOptions;
 pub use outcome::{JobError, JobPanic, PanicLocation, SubmitError, TimeoutPhase};
-pub use raw::CancelOutcome;
 pub use reference::{JobRef, JobState, JobTimes};
 pub use shutdown::{LeftJob, Shutdown, ShutdownReport};
 pub(crate) use shutdown::{abandon_pending, discard};

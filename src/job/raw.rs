@@ -2,25 +2,24 @@
 //! result in the same place. Who may touch what, and when it is freed, is in `life`.
 
 use super::board::{Board, JobId, Mode, Outcome};
-use super::cancel::{CancelCause, CancelToken, Cancelled};
+use super::cancel::{CancelCause, CancelToken};
 use super::context::Context;
 use super::cx::JobCx;
 use super::lazy::LazyToken;
-use super::life::{Life, Phase};
+use super::life::Life;
 use super::options::Extra;
 use super::outcome::{JobError, JobPanic, TimeoutPhase};
 use super::panic;
-use super::reference::JobRef;
 use super::store;
 use crate::engine::clock;
 use crate::engine::job::{JobRef as Entry, NOBODY};
 use crate::engine::registry::Registry;
-use crate::engine::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
+use crate::engine::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use crate::engine::unwind::{self, Payload};
 use crate::engine::worker::{Belonging, Worker};
 use crate::time::after;
 use std::cell::UnsafeCell;
-use std::mem::{ManuallyDrop, offset_of};
+use std::mem::{ManuallyDrop, MaybeUninit, offset_of};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,31 +34,31 @@ pub(crate) trait Call: Send + 'static {
 pub(crate) struct Header {
     pub(super) life: Life,
     /// Less may be lent to it.
-    level: AtomicU8,
+    pub(super) level: AtomicU8,
     /// Whether somebody else than its runner may end it while it runs.
-    is_timed: bool,
+    pub(super) is_timed: bool,
     /// Whether it has an allocation of its own.
     is_boxed: bool,
     pub(super) id: JobId,
-    vtable: &'static VTable,
+    pub(super) vtable: &'static VTable,
     /// Live until the job has ended, and while a thread of the pool, or a guest, looks.
-    registry: *const Registry,
+    pub(super) registry: *const Registry,
     /// In ticks; 0: not yet.
     pub(super) enqueued: u64,
     pub(super) started: AtomicU64,
     pub(super) finished: AtomicU64,
     /// Where the board lists it, from 1; 0: nowhere.
-    listed: AtomicU32,
+    pub(super) listed: AtomicU32,
     /// The worker that runs it. A hint.
-    runner: AtomicU32,
+    pub(super) runner: AtomicU32,
     /// Made when it is first asked for.
-    token: LazyToken,
+    pub(super) token: LazyToken,
 }
 
-struct VTable {
-    run: unsafe fn(*const (), &Worker),
+pub(super) struct VTable {
+    pub(super) run: unsafe fn(*const (), &Worker),
     /// Runs a job that has been claimed.
-    run_claimed: unsafe fn(*const (), &Worker),
+    pub(super) run_claimed: unsafe fn(*const (), &Worker),
     drop_call: unsafe fn(Raw),
     dealloc: unsafe fn(Raw),
     /// Where the result is, in bytes from the header.
@@ -104,7 +103,7 @@ type Ending<T> = Result<T, Box<JobError>>;
 
 /// A pointer to a job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Raw(NonNull<Header>);
+pub(crate) struct Raw(pub(super) NonNull<Header>);
 
 // SAFETY: what a job holds is Send, and `life` says who may touch what.
 unsafe impl Send for Raw {}
@@ -224,15 +223,19 @@ impl<X: Options, C: Call> Cell<X, C> {
     }
 
     unsafe fn dealloc(raw: Raw) {
-        let cell = raw.0.cast::<Self>();
-        // SAFETY: the caller was the last to own the job, whose stage is empty, or holds nothing
-        // that is dropped: it is a union. Its extensions are the user's, and so may panic; we may be
-        // a worker.
+        let (cell, header) = (raw.0.cast::<Self>(), raw.header());
+        let is_boxed = header.is_boxed;
+        if size_of::<X>() > 0 || header.token.get().is_some() {
+            // Extensions and what waits for a token are the user's, and so may panic; we may be a
+            // worker. The stage is empty, or holds nothing that is dropped: it is a union.
+            // SAFETY: the caller was the last to own the job.
+            unwind::drop_quietly(unsafe { cell.read() });
+        }
+        // SAFETY: the memory is ours, and nothing in it is used any more.
         unsafe {
-            if raw.header().is_boxed {
-                unwind::drop_quietly(Box::from_raw(cell.as_ptr()));
+            if is_boxed {
+                drop(Box::from_raw(cell.as_ptr().cast::<MaybeUninit<Self>>()));
             } else {
-                unwind::drop_quietly(cell.read());
                 store::put(cell.cast());
             }
         }
@@ -487,250 +490,4 @@ impl Raw {
         // SAFETY: claimed, so the closure is there and ours.
         unsafe { ManuallyDrop::take(&mut (*Cell::<X, C>::stage(self)).call) }
     }
-
-    // ---- from outside
-
-    /// Takes the job to run it. `false`: somebody else has. It is to be run at once: if it is timed,
-    /// its timer waits for the start.
-    pub(crate) fn claim(self) -> bool {
-        let header = self.header();
-        header.life.claim(header.is_timed)
-    }
-
-    /// Whether its end may be told while it runs.
-    pub(crate) fn is_timed(self) -> bool {
-        self.header().is_timed
-    }
-
-    /// Runs a job that the calling thread has claimed, in its own pool.
-    ///
-    /// # Safety
-    /// The caller has claimed the job, and owns a reference to it.
-    pub(crate) unsafe fn run_here(self) {
-        let run = self.header().vtable.run_claimed;
-        let data = self.0.as_ptr().cast_const().cast::<()>();
-        let entry = Entry { data, run };
-        let is_run = Worker::with_current(|worker| {
-            let worker = worker.filter(|worker| self.is_in(worker.registry()));
-            worker.map(|worker| worker.run_plain(entry)).is_some()
-        });
-        if is_run {
-            return;
-        }
-        // Until we are out of it again (L7).
-        let registry = self.registry();
-        registry.enter(move |worker| worker.run_plain(entry));
-        registry.tell_idle();
-    }
-
-    /// Whether its work shall stop. Asked by what runs in it.
-    pub(crate) fn is_cancelled(self) -> bool {
-        self.header().token.get().is_some_and(CancelToken::is_cancelled)
-            || self.board().mode() == Mode::Cancelling
-    }
-
-    /// Goes on, or says why not. Asked by what runs in it.
-    pub(crate) fn check(self) -> Result<(), Cancelled> {
-        match self.header().token.get() {
-            Some(token) if token.is_cancelled() => token.check(),
-            _ if self.board().mode() == Mode::Cancelling => {
-                Err(Cancelled::new(CancelCause::Shutdown))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The token by which it is cancelled, made by what runs in it, to be handed out.
-    pub(crate) fn token_from_inside<'a>(self) -> &'a CancelToken {
-        if self.existing_token().is_none() {
-            // It must hear of a shutdown: either that sees it in the list, or we see the mode.
-            self.list();
-            let token = self.token();
-            fence(Ordering::SeqCst);
-            if self.board().mode() == Mode::Cancelling {
-                token.cancel_with(CancelCause::Shutdown);
-            }
-        }
-        self.token()
-    }
-
-    /// The token by which it is cancelled.
-    pub(crate) fn token<'a>(self) -> &'a CancelToken {
-        self.header().token.get_or_make()
-    }
-
-    pub(crate) fn existing_token<'a>(self) -> Option<&'a CancelToken> {
-        self.header().token.get()
-    }
-
-    /// Ends it if it has not started, otherwise asks it to stop.
-    pub(crate) fn cancel(self, cause: CancelCause) -> CancelOutcome {
-        let life = &self.header().life;
-        // For the entry in the lane, which stays behind.
-        life.retain();
-        if life.claim_to_end() {
-            let registry = self.registry();
-            let error = JobError::Cancelled { cause, had_started: false };
-            // SAFETY: claimed, and the caller owns a reference.
-            unsafe { self.end_unstarted(Outcome::Cancelled, error) };
-            registry.tell_idle();
-            return CancelOutcome::Removed;
-        }
-        // SAFETY: taken above.
-        unsafe { self.release() };
-        if life.is_finished() {
-            return CancelOutcome::AlreadyFinished;
-        }
-        self.token().cancel_with(cause);
-        // Its forks look when they are asked to.
-        if life.hold(|| self.ask_its_workers()) {
-            CancelOutcome::Requested
-        } else {
-            CancelOutcome::AlreadyFinished
-        }
-    }
-
-    /// Makes what runs in the job look around at its next fork. The job is held.
-    fn ask_its_workers(self) {
-        // SAFETY: held, so it is pending and its pool alive.
-        unsafe { &*self.header().registry }.ask_all_to_check();
-    }
-
-    /// Ends it if it has not started: the pool shuts down.
-    pub(crate) fn abandon(self) {
-        let life = &self.header().life;
-        // For the entry in the lane, which stays behind.
-        life.retain();
-        if life.claim_to_end() {
-            let registry = self.registry();
-            // SAFETY: claimed, and the caller owns a reference.
-            unsafe { self.end_unstarted(Outcome::Abandoned, JobError::Abandoned) };
-            registry.tell_idle();
-        } else {
-            // SAFETY: taken above.
-            unsafe { self.release() };
-        }
-    }
-
-    /// Discards what a lane held, at the end of the pool.
-    ///
-    /// # Safety
-    /// The entry was taken from a lane, and its reference with it.
-    pub(crate) unsafe fn discard(entry: Entry) {
-        // SAFETY: by contract.
-        unsafe { Raw::from_entry(entry).discard_entry() };
-    }
-
-    /// Ends a job that a lane held, if nobody else has it.
-    ///
-    /// # Safety
-    /// As [`Self::discard`].
-    unsafe fn discard_entry(self) {
-        // Not as if to run it: its time may be up meanwhile.
-        if self.header().life.claim_to_end() {
-            // SAFETY: claimed; afterwards it may be gone.
-            unsafe { self.end_unstarted(Outcome::Abandoned, JobError::Abandoned) };
-        } else {
-            // SAFETY: the lane's reference.
-            unsafe { self.release() };
-        }
-    }
-
-    /// Has `act` called with the job at a time, if it has not ended by then.
-    pub(crate) fn limit(self, at: Instant, act: impl FnOnce(Raw) + Send + 'static) {
-        let (job, timer) = (JobRef::new(self), self.board().timer());
-        let key = timer.insert(at, move || act(job.raw()));
-        if !self.extra().expect("a job with limits").add_timer(key) {
-            timer.cancel(key);
-        }
-    }
-
-    /// Its time is up.
-    pub(crate) fn time_out(self, phase: TimeoutPhase) {
-        let (header, error) = (self.header(), JobError::TimedOut { phase });
-        // For the entry in the lane, which stays behind.
-        header.life.retain();
-        if header.life.claim_to_end() {
-            let registry = self.registry();
-            // SAFETY: claimed, and the caller owns a reference.
-            unsafe { self.end_unstarted(Outcome::TimedOut, error) };
-            return registry.tell_idle();
-        }
-        // SAFETY: taken above.
-        unsafe { self.release() };
-        if phase == TimeoutPhase::Queued || !header.life.claim_result() {
-            return;
-        }
-        let registry = self.registry();
-        header.finished.store(clock::ticks(), Ordering::Relaxed);
-        // SAFETY: claimed, and the caller owns a reference.
-        unsafe { self.end_running(Outcome::TimedOut, error) };
-        self.token().cancel_with(CancelCause::Deadline);
-        registry.ask_all_to_check();
-    }
-
-    /// Somebody on this level, on this worker of the same pool, waits for the job.
-    pub(crate) fn lend_level(self, worker: &Worker) {
-        let (header, level) = (self.header(), worker.level());
-        if header.level.fetch_min(level, Ordering::Relaxed) <= level {
-            return;
-        }
-        match header.life.phase() {
-            // Once more, further up; whichever entry comes second is stale.
-            Phase::Queued => {
-                header.life.retain();
-                worker.queue_job(level, self.entry());
-                worker.registry().notify_of_job(level);
-            }
-            Phase::Running => {
-                let runner = header.runner.load(Ordering::Relaxed);
-                if runner != NOBODY {
-                    worker.registry().worker(runner).lend_level(level);
-                }
-            }
-            Phase::Waiting | Phase::Finished => {}
-        }
-    }
-
-    fn entry(self) -> Entry {
-        Entry { data: self.0.as_ptr().cast_const().cast(), run: self.header().vtable.run }
-    }
-
-    /// Has it listed as running, so that a shutdown can ask it to stop, and name it. Called by what
-    /// runs in it.
-    pub(crate) fn list(self) {
-        let (header, board) = (self.header(), self.board());
-        if header.listed.load(Ordering::Relaxed) != 0 {
-            return;
-        }
-        let shard = board.list(self);
-        let mine = shard as u32 + 1;
-        if header.listed.compare_exchange(0, mine, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-            // A fork of it was faster.
-            board.unlist(shard, self);
-        }
-    }
-
-    fn unlist(self) {
-        let shard = self.header().listed.load(Ordering::Relaxed);
-        if shard != 0 {
-            self.board().unlist(shard as usize - 1, self);
-        }
-    }
-
-    pub(crate) fn phase(self) -> Phase {
-        self.header().life.phase()
-    }
-}
-
-/// What a cancel has brought about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CancelOutcome {
-    /// The job had not started and never will. Its closure has been dropped.
-    Removed,
-    /// The job runs, and has been asked to stop.
-    Requested,
-    /// The job had ended before.
-    AlreadyFinished,
 }

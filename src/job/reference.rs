@@ -2,8 +2,9 @@
 
 use super::board::JobId;
 use super::cancel::CancelCause;
+use super::control::CancelOutcome;
 use super::life::Phase;
-use super::raw::{CancelOutcome, Raw};
+use super::raw::Raw;
 use crate::Priority;
 use crate::engine::clock;
 use crate::engine::sync::Ordering;
