@@ -183,7 +183,7 @@ fn who_waits_for_a_job_lends_it_its_level() {
                 assert!(low.wait_timeout(Duration::ZERO).is_none());
             } else {
                 // Somebody else may have run it, or be about to.
-                low.wait_timeout(Duration::MAX).unwrap().unwrap();
+                low.wait_timeout(LONG).unwrap().unwrap();
             }
             low
         });
@@ -220,7 +220,7 @@ fn who_waits_for_a_job_lends_it_its_level() {
         });
         until(|| low.state() == windlass::JobState::Running);
         let job = low.job_ref();
-        let wait = move || low.wait_timeout(Duration::MAX).unwrap().unwrap();
+        let wait = move || low.wait_timeout(LONG).unwrap().unwrap();
         let mut high = pool.job("").priority(Priority::High).submit(wait);
         until(|| job.priority() == Priority::High);
         gate.open();

@@ -60,7 +60,7 @@ fn as_many_jobs_as_there_are_workers_wait_for_one_more() {
             all_wait_for_one_more(pool, n, |handle| handle.wait().unwrap());
             // These never run it themselves: a spare thread does.
             all_wait_for_one_more(pool, n, |mut handle| {
-                handle.wait_timeout(Duration::MAX).unwrap().unwrap()
+                handle.wait_timeout(LONG).unwrap().unwrap()
             });
         }
     });
@@ -81,7 +81,7 @@ fn while_every_worker_waits_for_a_running_job_others_take_their_place() {
             }
             let inner = (pool.clone(), Arc::clone(&started));
             let mut next = pool.submit(move || link(inner.0, left - 1, inner.1));
-            next.wait_timeout(Duration::MAX).unwrap().unwrap() + 1
+            next.wait_timeout(LONG).unwrap().unwrap() + 1
         }
         let inner = (pool.clone(), Arc::clone(&started));
         let mut chain = pool.submit(move || link(inner.0, depth, inner.1));
@@ -113,7 +113,7 @@ fn spare_workers_are_bounded_and_without_them_waits_still_end() {
                         let waiting = Arc::clone(&waiting);
                         pool.submit(move || {
                             waiting.fetch_add(1, Ordering::SeqCst);
-                            handle.wait_timeout(Duration::MAX).unwrap().unwrap();
+                            handle.wait_timeout(LONG).unwrap().unwrap();
                         })
                     })
                     .collect();
@@ -221,7 +221,7 @@ fn broadcasts_reach_a_worker_that_waits_for_a_job() {
                     pool.submit(move || {
                         let job = job.lock().unwrap().take();
                         if let Some(mut job) = job {
-                            job.wait_timeout(Duration::MAX).unwrap().unwrap();
+                            job.wait_timeout(LONG).unwrap().unwrap();
                         }
                     })
                 })
@@ -249,7 +249,7 @@ fn pools_wait_for_each_other_crosswise() {
             1 => a.install(|| handle.wait().unwrap()),
             _ => {
                 let mut handle = handle;
-                handle.wait_timeout(Duration::MAX).unwrap().unwrap()
+                handle.wait_timeout(LONG).unwrap().unwrap()
             }
         };
         n + 1
@@ -286,7 +286,7 @@ fn a_wait_runs_nothing_but_its_job() {
                         let waited = pool.submit(move || tree_of(root, 4)).wait().unwrap();
                         let own = tree_of(root, 4);
                         let mut late = pool.submit(|| 1);
-                        late.wait_timeout(Duration::MAX).unwrap().unwrap() + waited + own
+                        late.wait_timeout(LONG).unwrap().unwrap() + waited + own
                     })
                 }
             });
