@@ -109,3 +109,16 @@ fn a_job_is_not_a_part_of_who_waits_for_it() {
         }
     });
 }
+
+#[test]
+fn a_cancelled_job_that_runs_another_does_not_cancel_that() {
+    at_each_width(|pool| {
+        let inner = pool.clone();
+        let mut outer = pool.submit_with(move |cx| {
+            cx.token().cancel();
+            let other = inner.submit(|| (windlass::checkpoint().is_ok(), fib(12)));
+            (cx.is_cancelled(), other.wait().unwrap())
+        });
+        assert_eq!(outer.wait_timeout(LONG).unwrap().unwrap(), (true, (true, 144)));
+    });
+}
