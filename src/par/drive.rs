@@ -187,8 +187,15 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
     fn feed(&mut self, n: usize) -> usize {
         let before = self.source.len();
         self.consumer.feed(self.source.take_front(n));
-        // A source that is not exact may eat more, or find that more is left than it thought.
-        if S::EXACT { n } else { n.max(before.saturating_sub(self.source.len())) }
+        if S::EXACT {
+            return n;
+        }
+        // It may eat more, or find that more is left than it thought; or that all is eaten, where it
+        // did not know how much there was.
+        match self.source.len() {
+            0 => n,
+            after => n.max(before.saturating_sub(after)),
+        }
     }
 
     #[inline]
@@ -214,7 +221,7 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
         loop {
             let n = batch.min(self.source.len());
             if n > 0 && !self.is_done() {
-                done += self.feed(n);
+                done = self.feed(n).saturating_add(done);
             }
             let now = clock::ticks();
             if self.is_done() {
@@ -307,7 +314,7 @@ impl<S: Source, C: Consumer<S::Item>> Loop<'_, S, C> {
         loop {
             let n = batch.min(self.source.len());
             if n > 0 && !self.is_done() {
-                done += self.feed(n);
+                done = self.feed(n).saturating_add(done);
             }
             let now = clock::ticks();
             if self.is_done() {
