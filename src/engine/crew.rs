@@ -142,7 +142,8 @@ impl Registry {
     /// A job of a top lane is queued and nobody was woken for it.
     #[cold]
     pub(crate) fn wake_reserved(&self) {
-        // `announce` has the fence that pairs with the one in `reserved_loop`.
+        // `announce` and `notify` have the fence that pairs with the one in `reserved_loop`. A searcher
+        // that finds something else hands on to us.
         let crew = &self.crew;
         if crew.num_asleep.load(Ordering::Relaxed) > 0 && self.sleep.word().searching() == 0 {
             crew.beds.iter().any(|bed| crew.wake(bed));

@@ -455,7 +455,15 @@ impl Registry {
     /// A searcher has found work.
     pub(crate) fn end_search(&self) {
         if self.sleep.end_search() {
-            self.notify();
+            self.hand_on_search();
+        }
+    }
+
+    /// A searcher finds no more, on which others may have relied: also those who would have woken a
+    /// reserved thread.
+    pub(crate) fn hand_on_search(&self) {
+        if !self.notify() && self.lanes.top().is_some_and(|level| self.crew.serves(level)) {
+            self.wake_reserved();
         }
     }
 

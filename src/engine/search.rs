@@ -61,7 +61,7 @@ impl Worker {
                 // others, one of which then took us instead.
                 registry.sleep.wake_for_certain(summoned);
             } else if registry.has_public_work() {
-                registry.notify();
+                registry.hand_on_search();
             }
             registry.tell_idle();
         }
