@@ -13,43 +13,20 @@
 //! failure.
 #![cfg(shuttle)]
 
-use shuttle::scheduler::{PctScheduler, RandomScheduler, ReplayScheduler};
+#[path = "common/schedules.rs"]
+mod schedules;
+
+use schedules::{explore_some, pool, throw};
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use shuttle::sync::{Arc, Condvar, Mutex};
-use shuttle::{Config, Runner, thread};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use shuttle::thread;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize as PlainUsize, Ordering::Relaxed};
-use windlass::{Pinning, Pool};
 
 const ITERATIONS: usize = 40_000;
 
 fn explore(scenario: impl Fn() + Send + Sync + 'static) {
-    let iterations = std::env::var("WINDLASS_SHUTTLE_ITERATIONS");
-    let iterations = iterations.map_or(ITERATIONS, |n| n.parse().unwrap());
-    let scenario = std::sync::Arc::new(scenario);
-    let run = || {
-        let scenario = std::sync::Arc::clone(&scenario);
-        move || scenario()
-    };
-    let config = || {
-        let mut config = Config::new();
-        config.stack_size = 1 << 18;
-        config.silence_warnings = true;
-        config
-    };
-    if let Ok(schedule) = std::env::var("WINDLASS_SHUTTLE_REPLAY") {
-        let replay = ReplayScheduler::new_from_encoded(&schedule);
-        Runner::new(replay, config()).run(run());
-        return;
-    }
-    Runner::new(RandomScheduler::new(iterations / 2), config()).run(run());
-    Runner::new(PctScheduler::new(2, iterations / 4), config()).run(run());
-    Runner::new(PctScheduler::new(3, iterations / 4), config()).run(run());
-}
-
-/// Pinning would pin the one real thread.
-fn pool(workers: usize) -> Pool {
-    Pool::builder().workers(workers).pinning(Pinning::Never).build().unwrap()
+    explore_some(ITERATIONS, scenario);
 }
 
 /// A tree of forks that runs each of its `leaves` once.
@@ -288,11 +265,6 @@ fn broadcasts_from_within_a_broadcast() {
         let sums = pool.broadcast(|_| pool.broadcast(|cx| cx.index()).iter().sum::<usize>());
         assert_eq!(sums, [1, 1]);
     });
-}
-
-/// Not `panic!`: see the module.
-fn throw() -> usize {
-    resume_unwind(Box::new("thrown"))
 }
 
 #[test]
