@@ -33,7 +33,7 @@
 //! |---|---|---|
 //! | `join`, `scope`, `broadcast` | [`join`], [`scope`], [`broadcast`] | `join` runs both closures also if the first panics |
 //! | `in_place_scope` | [`scope`] | always on the calling thread if there is room |
-//! | `spawn` | | not there yet |
+//! | `spawn` | [`submit`](crate::submit)`(f).`[`detach`](crate::JobHandle::detach)`()` | has a handle, for whoever wants one; starts in the order of submission, where rayon's starts the latest first |
 //! | `ThreadPoolBuilder` | [`PoolBuilder`] | `build` returns a [`BuildError`] |
 //! | `ThreadPool::install` | [`Pool::install`] | runs on the calling thread |
 //! | `current_num_threads` | [`Pool::num_workers`] | |
