@@ -760,7 +760,7 @@ fn the_end_above_the_width(without: Without) {
 
 #[test]
 fn spare_thread_and_the_regular_one_do_the_last_job() {
-    explore(2, || the_end_above_the_width(Without::Nothing));
+    explore(1, || the_end_above_the_width(Without::Nothing));
 }
 
 #[test]
@@ -768,7 +768,7 @@ fn twin_spare_thread_and_the_regular_one_leave_the_last_job_to_each_other() {
     assert_caught(
         "twin_spare_thread_and_the_regular_one_leave_the_last_job_to_each_other",
         "exceeded maximum number of branches",
-        2,
+        1,
         || the_end_above_the_width(Without::LookAboveTheWidth),
     );
 }
@@ -880,12 +880,12 @@ fn a_batch_is_moved(without: Without) {
 
 #[test]
 fn lanes_a_batch_that_has_moved_is_announced_again() {
-    explore(2, || a_batch_is_moved(Without::Nothing));
+    explore(1, || a_batch_is_moved(Without::Nothing));
 }
 
 #[test]
 fn twin_lanes_a_batch_that_has_moved_is_not_announced_again() {
-    assert_caught("twin_lanes_a_batch_that_has_moved_is_not_announced_again", DEADLOCK, 2, || {
+    assert_caught("twin_lanes_a_batch_that_has_moved_is_not_announced_again", DEADLOCK, 1, || {
         a_batch_is_moved(Without::SecondAnnounce);
     });
 }

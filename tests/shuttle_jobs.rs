@@ -24,7 +24,7 @@ use windlass::{
     CancelOutcome, JobError, JobHandle, Pool, Priority, Shutdown, SubmitError, checkpoint,
 };
 
-const ITERATIONS: usize = 10_000;
+const ITERATIONS: usize = 6_000;
 /// There is no time under shuttle.
 const FOR_EVER: Duration = Duration::MAX;
 
