@@ -365,7 +365,7 @@ fn cost(elapsed: u64, units: usize) -> u64 {
 mod tests {
     use super::*;
 
-    /// Eats all that is left, whatever it is asked for.
+    /// Eats nine units a time, whatever it is asked for.
     struct Greedy(usize);
 
     // SAFETY: not exact.
@@ -379,7 +379,9 @@ mod tests {
             (Greedy(index), Greedy(self.0 - index))
         }
         fn take_front(&mut self, _: usize) -> impl Iterator<Item = ()> {
-            std::iter::repeat_n((), std::mem::take(&mut self.0))
+            let eaten = self.0.min(9);
+            self.0 -= eaten;
+            std::iter::repeat_n((), eaten)
         }
     }
 
@@ -394,8 +396,10 @@ mod tests {
             is_cancelled: AtomicBool::new(false),
         };
         let consumer = crate::par::consumers::Count(0);
-        let mut whole = Loop { source: Greedy(9), consumer, control: &control, cost: 0 };
+        let mut whole = Loop { source: Greedy(18), consumer, control: &control, cost: 0 };
         assert_eq!(whole.feed(2), 9);
-        assert_eq!(Consumer::<()>::finish(whole.consumer), 9);
+        // What is gone at the end need not have been there.
+        assert_eq!(whole.feed(2), 2);
+        assert_eq!(Consumer::<()>::finish(whole.consumer), 18);
     }
 }
