@@ -56,6 +56,8 @@ enum Without {
     Cover,
     /// The fence before that look.
     FenceInCover,
+    /// The note that somebody found every permit taken, when a worker ends.
+    DeferredAtTheEnd,
     /// Waking somebody when a spare thread could not be started.
     WakingAfterRefusal,
     /// The look at the sources of work when all are above the width, at the end.
@@ -75,6 +77,8 @@ struct Pool {
     num_done: AtomicUsize,
     stop: AtomicBool,
     spare: Spare,
+    /// Of a caller who waits for a permit.
+    caller: Parker,
     without: Without,
 }
 
@@ -117,6 +121,7 @@ impl Pool {
             num_done: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             spare,
+            caller: Parker::new(),
             without,
         })
     }
@@ -209,7 +214,7 @@ impl Pool {
                 if let Some(job) = job {
                     if self.without == Without::WakingTheNext {
                         // One less that searches, and nobody notified.
-                        self.sleep.retire();
+                        let _ = self.sleep.retire();
                         self.sleep.resume();
                     } else {
                         self.end_search();
@@ -221,7 +226,7 @@ impl Pool {
                 } else if self.has_public_work() {
                     thread::yield_now();
                 } else {
-                    return self.sleep.retire();
+                    return self.retire();
                 }
             }
             self.sleep.announce(me);
@@ -282,12 +287,28 @@ impl Pool {
 
     /// `Registry::leave`.
     fn leave(&self) {
-        if self.sleep.leave() && self.without != Without::Deferred {
-            let someone_runs = self.sleep.num_active() > 0;
-            if someone_runs || self.has_public_work() {
-                self.notify();
-            }
+        if let Some(searching) = self.sleep.leave()
+            && self.without != Without::Deferred
+        {
+            self.hand_on(searching);
         }
+    }
+
+    /// `Registry::retire`.
+    fn retire(&self) {
+        if let Some(searching) = self.sleep.retire()
+            && self.without != Without::DeferredAtTheEnd
+        {
+            self.hand_on(searching);
+        }
+    }
+
+    /// `Registry::hand_on`.
+    fn hand_on(&self, searching: usize) {
+        if searching == 0 && (self.sleep.num_active() > 0 || self.has_public_work()) {
+            self.notify();
+        }
+        self.caller.unpark();
     }
 
     fn assert_all_done(&self) {
@@ -511,6 +532,46 @@ fn stop_ends_two_workers() {
     explore(2, || work_and_stop(2, Without::Nothing));
 }
 
+/// `Registry::wait_for_call` while the pool ends: no worker may look at the call any more, but one
+/// still has the permit.
+fn a_call_at_the_end(without: Without) {
+    let pool = Pool::new(1, 1, without);
+    let worker = spawn(&pool, |pool| {
+        pool.run_worker(0, |_| {
+            pool.num_done.fetch_add(1, Ordering::Release);
+            pool.caller.unpark();
+        });
+    });
+    let caller = spawn(&pool, |pool| {
+        pool.publish(0);
+        while pool.num_done.load(Ordering::Acquire) == 0 {
+            if pool.sleep.enter_or_defer() {
+                if pool.take().is_some() {
+                    pool.num_done.fetch_add(1, Ordering::Relaxed);
+                }
+                pool.leave();
+            } else {
+                pool.caller.park();
+            }
+        }
+    });
+    pool.stop();
+    join([worker, caller]);
+    pool.assert_all_done();
+}
+
+#[test]
+fn stop_leaves_no_caller_behind() {
+    explore(3, || a_call_at_the_end(Without::Nothing));
+}
+
+#[test]
+fn twin_stop_leaves_a_caller_behind() {
+    assert_caught("twin_stop_leaves_a_caller_behind", DEADLOCK, 3, || {
+        a_call_at_the_end(Without::DeferredAtTheEnd);
+    });
+}
+
 #[test]
 fn twin_stop_is_not_looked_at_again() {
     assert_caught("twin_stop_is_not_looked_at_again", DEADLOCK, 3, || {
@@ -539,7 +600,7 @@ fn summons(workers: usize, without: Without) {
                     pool.sleep.start_search();
                 }
                 if pool.is_stopping() {
-                    return pool.sleep.retire();
+                    return pool.retire();
                 }
                 pool.sleep.announce(me);
                 let summoned = has_broadcast() && pool.without != Without::SecondLook;
@@ -586,7 +647,7 @@ fn summons_while_a_claim_is_on_its_way(without: Without) {
             loop {
                 pool.sleep.park(0);
                 if pool.is_stopping() {
-                    return pool.sleep.retire();
+                    return pool.retire();
                 }
                 pool.sleep.announce(0);
                 if pool.is_stopping() {
@@ -603,7 +664,7 @@ fn summons_while_a_claim_is_on_its_way(without: Without) {
             loop {
                 pool.sleep.park(1);
                 if wanted.swap(false, Ordering::AcqRel) {
-                    return pool.sleep.retire();
+                    return pool.retire();
                 }
                 pool.sleep.announce(1);
                 if is_overslept(pool, &wanted) {
@@ -855,7 +916,7 @@ fn a_batch_is_moved(without: Without) {
                     pool.sleep.start_search();
                 }
                 if pool.is_stopping() {
-                    return pool.sleep.retire();
+                    return pool.retire();
                 }
                 pool.sleep.announce(me);
                 if pool.is_stopping() {
@@ -908,7 +969,7 @@ fn lanes_no_job_is_hidden_by_a_mask_that_is_cleared() {
                         pool.sleep.start_search();
                     }
                     if pool.is_stopping() {
-                        return pool.sleep.retire();
+                        return pool.retire();
                     }
                     pool.sleep.announce(0);
                     if pool.is_stopping() {

@@ -39,8 +39,12 @@ impl Sleep {
     pub fn try_enter(&self) -> bool {
         self.0.try_enter()
     }
-    pub fn leave(&self) -> bool {
-        self.0.leave().is_some_and(|searching| searching == 0)
+    #[must_use]
+    pub fn leave(&self) -> Option<usize> {
+        self.0.leave()
+    }
+    pub fn enter_or_defer(&self) -> bool {
+        self.0.enter_or_defer()
     }
     pub fn resume(&self) {
         self.0.resume();
@@ -73,8 +77,9 @@ impl Sleep {
     pub fn announce(&self, index: usize) {
         self.0.announce(index);
     }
-    pub fn retire(&self) {
-        self.0.retire();
+    #[must_use]
+    pub fn retire(&self) -> Option<usize> {
+        self.0.retire()
     }
     pub fn park(&self, index: usize) {
         self.0.park(index);

@@ -238,6 +238,14 @@ impl Registry {
         }
     }
 
+    /// A searcher leaves for good. A caller may still wait for its permit: to run, while the pool
+    /// ends, a job that it has claimed.
+    pub(crate) fn retire(&self) {
+        if let Some(searching) = self.sleep.retire() {
+            self.hand_on(searching > 0);
+        }
+    }
+
     /// Somebody found every permit taken, and one is free now.
     #[cold]
     fn hand_on(&self, is_searched: bool) {
@@ -572,6 +580,11 @@ impl Drop for Registry {
     fn drop(&mut self) {
         // SAFETY: taken out of a lane by us alone.
         self.lanes.drain(&self.workers[..self.width], |job| unsafe { (self.discard)(job) });
+        // Calls that their callers ran themselves, beacons of scopes that have ended.
+        while let Some(stale) = self.pop_injected() {
+            // SAFETY: whoever queued it has returned, so it touches nothing but itself.
+            unsafe { (stale.run)(stale.data, &self.workers[0]) };
+        }
     }
 }
 

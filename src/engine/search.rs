@@ -47,7 +47,7 @@ impl Worker {
                 } else if registry.has_public_work() || self.has_broadcast() {
                     sync::thread::yield_now();
                 } else {
-                    return registry.sleep.retire();
+                    return registry.retire();
                 }
             }
             registry.sleep.announce(me);

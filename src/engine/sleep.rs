@@ -157,6 +157,7 @@ impl Sleep {
     /// A guest, or a waiter that is about to park, gives its permit back. `Some`: somebody found
     /// every permit taken before, and so many search now; the caller hands the permit on.
     #[inline]
+    #[must_use]
     pub(crate) fn leave(&self) -> Option<usize> {
         let mut word = self.word();
         // One step for the permit and the note: a producer that relies on the note must not lose
@@ -314,9 +315,11 @@ impl Sleep {
         fence(Ordering::SeqCst);
     }
 
-    /// A searcher leaves for good.
-    pub(crate) fn retire(&self) {
-        self.word.fetch_sub(SEARCHING + ACTIVE, Ordering::AcqRel);
+    /// A searcher leaves for good. Its permit is of use to others, as in [`Self::leave`].
+    #[must_use]
+    pub(crate) fn retire(&self) -> Option<usize> {
+        self.word.fetch_sub(SEARCHING, Ordering::AcqRel);
+        self.leave()
     }
 
     /// Sleeps until claimed; the caller is a searcher then.
