@@ -42,8 +42,15 @@ const BATCH: usize = 32;
 /// The jobs of one worker, by level.
 pub(crate) struct OwnLanes {
     deques: [Deque<JobRef>; LEVELS],
-    /// How many of the oldest have come in a batch: at most so many, thieves take some.
-    batch: [Cell<usize>; LEVELS],
+    /// What this worker has begun with and goes on with next.
+    aside: [Cell<Option<Aside>>; LEVELS],
+}
+
+/// A row of jobs that was put aside.
+#[derive(Clone, Copy)]
+struct Aside {
+    row: JobRef,
+    is_outside: bool,
 }
 
 pub(crate) type LaneStealers = Box<[Stealer<JobRef>; LEVELS]>;
@@ -53,7 +60,7 @@ impl OwnLanes {
         // First in, first out, for the owner too: what was submitted first starts first.
         let own = Box::new(OwnLanes {
             deques: std::array::from_fn(|_| Deque::new_fifo()),
-            batch: std::array::from_fn(|_| Cell::new(0)),
+            aside: std::array::from_fn(|_| Cell::new(None)),
         });
         let stealers = Box::new(std::array::from_fn(|level| own.deques[level].stealer()));
         (own, stealers)
@@ -63,15 +70,11 @@ impl OwnLanes {
         self.deques[usize::from(level)].push(job);
     }
 
-    fn pop(&self, level: usize) -> Option<JobRef> {
-        let batch = &self.batch[level];
-        batch.set(batch.get().saturating_sub(1));
-        self.deques[level].pop()
-    }
-
-    /// A batch has been moved here, where there was nothing.
-    fn note_batch(&self, level: usize) {
-        self.batch[level].set(self.deques[level].len());
+    /// What was put aside; or only if it has come from outside.
+    fn take_aside(&self, level: usize, only_outside: bool) -> Option<JobRef> {
+        let aside = self.aside[level].get().filter(|aside| aside.is_outside || !only_outside)?;
+        self.aside[level].set(None);
+        Some(aside.row)
     }
 }
 
@@ -212,7 +215,13 @@ impl Worker {
     pub(crate) fn find_job(&self) -> Option<JobRef> {
         let lanes = &self.registry().lanes;
         let levels = lanes.levels();
-        if levels == 0 { None } else { self.find_job_among(levels) }
+        if levels == 0 { self.take_what_is_aside() } else { self.find_job_among(levels) }
+    }
+
+    /// A row that others have run to its end, to be let go.
+    pub(crate) fn take_what_is_aside(&self) -> Option<JobRef> {
+        let own = self.own_lanes()?;
+        (0..LEVELS).find_map(|level| own.take_aside(level, false))
     }
 
     fn find_job_among(&self, levels: u32) -> Option<JobRef> {
@@ -260,46 +269,33 @@ impl Worker {
     pub(crate) fn take_job(&self, level: usize, outside_first: bool) -> Option<JobRef> {
         let registry = self.registry();
         let own = self.own_lanes();
-        let mine = || own.and_then(|own| own.pop(level));
+        let aside = |only_outside| own.and_then(|own| own.take_aside(level, only_outside));
+        let mine = || own.and_then(|own| own.deques[level].pop());
         let injector = &registry.lanes.injectors[level];
-        // After a batch has been moved here (I1).
-        let arrived = |job: Option<JobRef>| {
-            if job.is_some() {
-                own.inspect(|own| own.note_batch(level));
-                if registry.lanes.announce(level as u8) {
-                    registry.notify();
-                }
-            }
-            job
-        };
-        let outside = || match own {
-            Some(own) => arrived(steal(|| {
-                injector.steal_batch_with_limit_and_pop(&own.deques[level], BATCH)
-            })),
-            None => steal(|| injector.steal()),
-        };
+        // One alone: others would come behind what is here, where later ones would overtake them.
+        let outside = || steal(|| injector.steal());
         let others = || {
             registry.victims(self).find_map(|victim| {
                 let lanes = victim.lane_stealers()?;
                 if lanes[level].is_empty() {
                     return None;
                 }
-                match own {
-                    Some(own) => arrived(steal(|| {
-                        lanes[level].steal_batch_with_limit_and_pop(&own.deques[level], BATCH)
-                    })),
-                    None => steal(|| lanes[level].steal()),
+                let Some(own) = own else { return steal(|| lanes[level].steal()) };
+                let job = steal(|| {
+                    lanes[level].steal_batch_with_limit_and_pop(&own.deques[level], BATCH)
+                });
+                // After the batch has arrived (I1).
+                if job.is_some() && registry.lanes.announce(level as u8) {
+                    registry.notify();
                 }
+                job
             })
         };
-        // What has come in a batch is older than what is still outside, and must not be overtaken.
-        let outside_first = outside_first && own.is_none_or(|own| own.batch[level].get() == 0);
-        // One alone: it would bring others behind what is here, where later ones would overtake them.
-        let next_outside = || steal(|| injector.steal());
         loop {
+            // What was begun with comes before what came later from the same side.
             let job = match outside_first {
-                true => next_outside().or_else(mine),
-                false => mine().or_else(outside),
+                true => aside(true).or_else(outside).or_else(|| aside(false)).or_else(mine),
+                false => aside(false).or_else(mine).or_else(outside),
             };
             if let Some(job) = job.or_else(others) {
                 self.set_level(level as u8);
@@ -309,6 +305,58 @@ impl Worker {
                 return None;
             }
         }
+    }
+
+    /// Puts a row of jobs into a lane again, of which this worker goes on with some.
+    pub(crate) fn share(&self, level: u8, row: JobRef, is_outside: bool) {
+        let registry = self.registry();
+        if is_outside {
+            // So that what this worker has of its own does not come before it everywhere.
+            registry.lanes.inject(level, row);
+        } else {
+            self.queue_job(level, row);
+        }
+        // As for a batch (I1).
+        if registry.lanes.announce(level) {
+            registry.notify();
+        }
+    }
+
+    /// Whether this worker, which runs a row of jobs of this level, may start the next one without
+    /// looking around. It counts as a dispatch.
+    #[inline]
+    pub(crate) fn may_go_on(&self, level: u8, is_outside: bool) -> bool {
+        let registry = self.registry();
+        let lanes = &registry.lanes;
+        if lanes.levels() & !(1 << level) != 0
+            || lanes.forks.load(Ordering::Relaxed) != 0
+            || registry.has_calls()
+            || self.has_broadcast()
+            || registry.sleep.is_over_width()
+            // Its own jobs do not keep those from outside waiting.
+            || (!is_outside && self.tick().wrapping_add(1).is_multiple_of(OUTSIDE))
+        {
+            return false;
+        }
+        self.next_tick();
+        registry.call_back();
+        // It may have been raised for the last one.
+        self.set_level(level);
+        self.arm();
+        true
+    }
+
+    /// Keeps a row of jobs, which is in a lane, too, to go on with it next. `false`: there is no
+    /// room.
+    pub(crate) fn put_aside(&self, level: u8, row: JobRef, is_outside: bool) -> bool {
+        let Some(aside) = self.own_lanes().map(|own| &own.aside[usize::from(level)]) else {
+            return false;
+        };
+        let is_free = aside.get().is_none();
+        if is_free {
+            aside.set(Some(Aside { row, is_outside }));
+        }
+        is_free
     }
 
     /// Says that the lane is empty. `true`: it is not, after all.

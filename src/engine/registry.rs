@@ -322,6 +322,12 @@ impl Registry {
 
     // ---- sources of work
 
+    /// Whether calls or beacons from outside wait.
+    #[inline]
+    pub(crate) fn has_calls(&self) -> bool {
+        !self.injector.is_empty()
+    }
+
     #[inline]
     pub(crate) fn pop_injected(&self) -> Option<JobRef> {
         // Two loads, where an attempt has a fence.
@@ -578,6 +584,12 @@ pub(crate) fn blocking<R>(f: impl FnOnce() -> R) -> R {
 
 impl Drop for Registry {
     fn drop(&mut self) {
+        for worker in &self.workers[..self.width] {
+            while let Some(row) = worker.take_what_is_aside() {
+                // SAFETY: as below.
+                unsafe { (self.discard)(row) };
+            }
+        }
         // SAFETY: taken out of a lane by us alone.
         self.lanes.drain(&self.workers[..self.width], |job| unsafe { (self.discard)(job) });
         // Calls that their callers ran themselves, beacons of scopes that have ended.

@@ -399,8 +399,12 @@ impl Worker {
         self.shared.lanes.get()
     }
 
+    pub(crate) fn tick(&self) -> u32 {
+        self.local.tick.get()
+    }
+
     pub(crate) fn next_tick(&self) -> u32 {
-        let tick = self.local.tick.get().wrapping_add(1);
+        let tick = self.tick().wrapping_add(1);
         self.local.tick.set(tick);
         tick
     }

@@ -2,7 +2,7 @@
 
 use super::board::{Mode, Outcome};
 use super::cancel::{CancelCause, CancelToken, Cancelled};
-use super::life::Phase;
+use super::life::{Life, Phase};
 use super::outcome::{JobError, TimeoutPhase};
 use super::raw::Raw;
 use super::reference::JobRef;
@@ -88,10 +88,7 @@ impl Raw {
 
     /// Ends it if it has not started, otherwise asks it to stop.
     pub(crate) fn cancel(self, cause: CancelCause) -> CancelOutcome {
-        let life = &self.header().life;
-        // For the entry in the lane, which stays behind.
-        life.retain();
-        if life.claim_to_end() {
+        if self.claim_beside(Life::claim_to_end) {
             let registry = self.registry();
             let error = JobError::Cancelled { cause, had_started: false };
             // SAFETY: claimed, and the caller owns a reference.
@@ -99,8 +96,7 @@ impl Raw {
             registry.tell_idle();
             return CancelOutcome::Removed;
         }
-        // SAFETY: taken above.
-        unsafe { self.release() };
+        let life = &self.header().life;
         if life.is_finished() {
             return CancelOutcome::AlreadyFinished;
         }
@@ -121,17 +117,11 @@ impl Raw {
 
     /// Ends it if it has not started: the pool shuts down.
     pub(crate) fn abandon(self) {
-        let life = &self.header().life;
-        // For the entry in the lane, which stays behind.
-        life.retain();
-        if life.claim_to_end() {
+        if self.claim_beside(Life::claim_to_end) {
             let registry = self.registry();
             // SAFETY: claimed, and the caller owns a reference.
             unsafe { self.end_unstarted(Outcome::Abandoned, JobError::Abandoned) };
             registry.tell_idle();
-        } else {
-            // SAFETY: taken above.
-            unsafe { self.release() };
         }
     }
 
@@ -171,16 +161,12 @@ impl Raw {
     /// Its time is up.
     pub(crate) fn time_out(self, phase: TimeoutPhase) {
         let (header, error) = (self.header(), JobError::TimedOut { phase });
-        // For the entry in the lane, which stays behind.
-        header.life.retain();
-        if header.life.claim_to_end() {
+        if self.claim_beside(Life::claim_to_end) {
             let registry = self.registry();
             // SAFETY: claimed, and the caller owns a reference.
             unsafe { self.end_unstarted(Outcome::TimedOut, error) };
             return registry.tell_idle();
         }
-        // SAFETY: taken above.
-        unsafe { self.release() };
         if phase == TimeoutPhase::Queued || !header.life.claim_result() {
             return;
         }
@@ -199,9 +185,11 @@ impl Raw {
             return;
         }
         match header.life.phase() {
-            // Once more, further up; whichever entry comes second is stale.
+            // Further up; or there once more, and whichever entry comes second is stale.
             Phase::Queued => {
-                header.life.retain();
+                if !self.withdraw() {
+                    header.life.retain();
+                }
                 worker.queue_job(level, self.entry());
                 worker.registry().notify_of_job(level);
             }
@@ -213,10 +201,6 @@ impl Raw {
             }
             Phase::Waiting | Phase::Finished => {}
         }
-    }
-
-    fn entry(self) -> Entry {
-        Entry { data: self.0.as_ptr().cast_const().cast(), run: self.header().vtable.run }
     }
 
     /// Has it listed as running, so that a shutdown can ask it to stop, and name it. Called by what

@@ -286,15 +286,12 @@ impl<T> JobHandle<T> {
         // One with a limit in time only if that is certain to begin now: from outside it might have to
         // wait for a permit.
         let may_run = here || (self.had_room && !job.is_timed());
-        if may_run && job.phase() == Phase::Queued {
-            // For the entry in the lane, which stays behind.
-            job.header().life.retain();
-            if job.claim() {
-                // SAFETY: claimed, and the handle is a reference.
-                return unsafe { job.run_here() };
-            }
-            // SAFETY: taken above.
-            unsafe { job.release() };
+        if may_run
+            && job.phase() == Phase::Queued
+            && job.claim_beside(|life| life.claim(job.is_timed()))
+        {
+            // SAFETY: claimed, and the handle is a reference.
+            return unsafe { job.run_here() };
         }
         self.block(None);
     }

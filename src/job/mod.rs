@@ -6,7 +6,8 @@
 //! | `lazy` | a token that is made when it is asked for |
 //! | `raw` | a job in memory: how it runs and how it ends |
 //! | `control` | what others do to a job: cancel it, end it, wait in it |
-//! | `store` | where jobs live |
+//! | `store` | where jobs live, and how those that lie side by side are queued together |
+//! | `ready` | the word that says which of them are queued |
 //! | `board` | what the jobs of a pool have in common: counts, what runs, the timer |
 //! | `submit` | the ways in |
 //! | `options` | what may be said of a job |
@@ -32,6 +33,7 @@ mod options;
 mod outcome;
 mod panic;
 mod raw;
+mod ready;
 mod reference;
 mod shutdown;
 mod store;

@@ -10,7 +10,7 @@ use super::life::Life;
 use super::options::Extra;
 use super::outcome::{JobError, JobPanic, TimeoutPhase};
 use super::panic;
-use super::store;
+use super::store::{self, Row};
 use crate::engine::clock;
 use crate::engine::job::{JobRef as Entry, NOBODY};
 use crate::engine::registry::Registry;
@@ -39,6 +39,8 @@ pub(crate) struct Header {
     pub(super) is_timed: bool,
     /// Whether it has an allocation of its own.
     is_boxed: bool,
+    /// Whether it is queued with the others of its chunk.
+    pub(super) is_grouped: bool,
     pub(super) id: JobId,
     pub(super) vtable: &'static VTable,
     /// Live until the job has ended, and while a thread of the pool, or a guest, looks.
@@ -259,11 +261,8 @@ impl<X: Options, C: Call> Cell<X, C> {
 }
 
 impl Raw {
-    /// A job with one owner (`life` I4), and its entry for a lane.
-    pub(crate) fn new<X: Options, C: Call>(
-        registry: &Registry,
-        parts: Parts<X, C>,
-    ) -> (Raw, Entry) {
+    /// A job with one owner (`life` I4).
+    pub(crate) fn new<X: Options, C: Call>(registry: &Registry, parts: Parts<X, C>) -> Raw {
         const {
             assert!(offset_of!(Cell<X, C>, header) == 0);
         }
@@ -272,7 +271,8 @@ impl Raw {
             life: Life::queued(),
             level: AtomicU8::new(level),
             is_timed,
-            is_boxed: false,
+            is_boxed: true,
+            is_grouped: false,
             id,
             vtable: Cell::<X, C>::VTABLE,
             registry,
@@ -284,25 +284,65 @@ impl Raw {
             token: LazyToken::new(token),
         };
         let stage = UnsafeCell::new(Stage { call: ManuallyDrop::new(call) });
-        let cell = Cell { header, extra, stage };
+        let mut cell = Cell { header, extra, stage };
         let layout = std::alloc::Layout::new::<Cell<X, C>>();
-        let cell = match store::take(layout) {
+        let cell = match store::take(layout, registry, level) {
             Some(place) => {
-                let place = place.cast::<Cell<X, C>>();
+                cell.header.is_boxed = false;
+                cell.header.is_grouped = place.is_grouped;
+                let at = place.at.cast::<Cell<X, C>>();
                 // SAFETY: ours, and it fits.
-                unsafe { place.write(cell) };
-                place.as_ptr()
+                unsafe { at.write(cell) };
+                at.as_ptr()
             }
-            None => {
-                let cell = Box::into_raw(Box::new(cell));
-                // SAFETY: nobody else knows of it.
-                unsafe { (*cell).header.is_boxed = true };
-                cell
-            }
+            None => Box::into_raw(Box::new(cell)),
         };
         // SAFETY: a place or a box.
-        let raw = Raw(unsafe { NonNull::new_unchecked(cell) }.cast());
-        (raw, Entry { data: cell.cast_const().cast(), run: Cell::<X, C>::run })
+        Raw(unsafe { NonNull::new_unchecked(cell) }.cast())
+    }
+
+    /// The job that lies in a place.
+    ///
+    /// # Safety
+    /// There is one.
+    pub(super) unsafe fn from_place(place: NonNull<u8>) -> Raw {
+        Raw(place.cast())
+    }
+
+    /// What a lane holds for a job that is queued on its own.
+    pub(super) fn entry(self) -> Entry {
+        Entry { data: self.0.as_ptr().cast_const().cast(), run: self.header().vtable.run }
+    }
+
+    /// The job as one of its chunk, if it is queued as such.
+    #[inline]
+    pub(super) fn row(self) -> Option<Row> {
+        // SAFETY: a grouped job lies in a place.
+        self.header().is_grouped.then(|| unsafe { Row::of(self.0.cast()) })
+    }
+
+    /// Takes the entry of a queued job out of its lane, if it can be found there. `false`: whoever
+    /// finds it needs the job.
+    pub(super) fn withdraw(self) -> bool {
+        // SAFETY: a grouped job lies in a place.
+        self.header().is_grouped && unsafe { store::withdraw(self.0.cast()) }
+    }
+
+    /// Claims a queued job, by `claim`, for somebody who has not taken its entry. `false`: somebody
+    /// else has.
+    pub(super) fn claim_beside(self, claim: impl FnOnce(&Life) -> bool) -> bool {
+        let life = &self.header().life;
+        if !self.withdraw() {
+            // For the entry, which stays behind.
+            life.retain();
+        }
+        let is_ours = claim(life);
+        if !is_ours {
+            // Of the entry that we have: what whoever was faster has left to it, or what we have.
+            // SAFETY: see above; the caller has a reference beside it.
+            unsafe { self.release() };
+        }
+        is_ours
     }
 
     unsafe fn from_data(data: *const ()) -> Raw {

@@ -2,7 +2,7 @@
 
 use super::board::{Board, JobId, Mode};
 use super::cancel::CancelCause;
-use super::raw::Raw;
+use super::store;
 use crate::engine::job::JobRef as Entry;
 use crate::engine::registry::Registry;
 use crate::engine::worker::Worker;
@@ -60,10 +60,10 @@ pub struct LeftJob {
 /// For the engine: what to do with a job that nobody will run.
 ///
 /// # Safety
-/// As [`Raw::discard`].
+/// As [`store::discard`].
 pub(crate) unsafe fn discard(entry: Entry) {
     // SAFETY: by contract.
-    unsafe { Raw::discard(entry) };
+    unsafe { store::discard(entry) };
 }
 
 /// Accepts no more jobs, and ends those that have not started.

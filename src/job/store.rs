@@ -1,4 +1,5 @@
-//! Where jobs live: small ones side by side in chunks, each thread filling its own.
+//! Where jobs live: small ones side by side in chunks, each thread filling its own; and how those
+//! of one chunk are queued together.
 //!
 //! Taking a place is a bump, giving it back one subtraction from the chunk's count, from whichever
 //! thread; a place is not used again before its chunk is empty as a whole. So jobs that are
@@ -6,11 +7,23 @@
 //! thread is asked once a chunk. The price: a job that stays, or a handle that is kept, keeps a
 //! chunk of 4 KiB.
 //!
-//! I1. `left` counts the places that are given away, plus what the filling thread has not given
-//!     away yet. The one that takes it to zero owns the chunk.
+//! A chunk has a home: the pool and the level of its first job. Jobs for there are queued by a bit in
+//! the chunk (`ready`), and one entry in a lane stands for all of them. A worker runs them in order,
+//! as long as it has no other duties.
 //!
-//! Debug builds do without, so that a sanitizer sees each job by itself.
+//! I1. `left` counts the places that are given away, the entries in lanes or in somebody's hands, and
+//!     what the filling thread has not given away yet. The one that takes it to zero owns the chunk.
+//! I2. A job for a chunk's home that is queued on its own, because it is too large for a place, closes
+//!     the chunk: the next one must not come before it.
+//!
+//! With `--cfg windlass_boxed_jobs` each job is an allocation of its own, so that a sanitizer sees
+//! it by itself.
 
+use super::raw::Raw;
+use super::ready::Ready;
+use crate::engine::job::JobRef as Entry;
+use crate::engine::registry::Registry;
+use crate::engine::worker::Worker;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
 use std::mem::size_of;
@@ -34,6 +47,17 @@ const LAYOUT: Layout = match Layout::from_size_align(CHUNK, CHUNK) {
 /// At the start of a chunk.
 struct Head {
     left: AtomicU32,
+    ready: Ready,
+    home: Home,
+}
+
+/// Where jobs are queued together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Home {
+    registry: *const Registry,
+    level: u8,
+    /// Whether the thread that fills the chunk is none of the pool's.
+    is_outside: bool,
 }
 
 struct Chunk(NonNull<Head>);
@@ -47,53 +71,97 @@ fn empty() -> MutexGuard<'static, Vec<Chunk>> {
     EMPTY.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// The chunk that this thread fills, and how many places of it are left.
+/// The chunk that this thread fills.
 struct Filling {
     chunk: Cell<*mut Head>,
-    left: Cell<u32>,
+    /// Its next place; `CHUNK / PLACE`: it is full, or there is none.
+    next: Cell<u32>,
+    /// Where it is at home, as long as it is open.
+    home: Cell<Option<(*const Registry, u8)>>,
 }
 
+const FULL: u32 = PLACES + 1;
+
+impl Filling {
+    const NEW: Filling = Filling {
+        chunk: Cell::new(ptr::null_mut()),
+        next: Cell::new(FULL),
+        home: Cell::new(None),
+    };
+}
+
+#[cfg(not(shuttle))]
 thread_local! {
-    static FILLING: Filling = const { Filling { chunk: Cell::new(ptr::null_mut()), left: Cell::new(0) } };
+    static FILLING: Filling = const { Filling::NEW };
+}
+// Its threads are tasks of one thread.
+#[cfg(shuttle)]
+shuttle::thread_local! {
+    static FILLING: Filling = Filling::NEW;
 }
 
 impl Drop for Filling {
     fn drop(&mut self) {
-        let (chunk, left) = (self.chunk.replace(ptr::null_mut()), self.left.replace(0));
-        if let Some(chunk) = NonNull::new(chunk).filter(|_| left > 0) {
+        let (chunk, next) = (self.chunk.replace(ptr::null_mut()), self.next.replace(FULL));
+        if let Some(chunk) = NonNull::new(chunk).filter(|_| next < FULL) {
             // SAFETY: the places that we have not given away.
-            unsafe { give_back(chunk, left) };
+            unsafe { give_back(chunk, FULL - next) };
         }
     }
 }
 
-/// Memory for a job, if it fits into a place.
+/// Memory for a job.
+pub(super) struct Place {
+    pub(super) at: NonNull<u8>,
+    /// Whether it is queued with the others of its chunk.
+    pub(super) is_grouped: bool,
+}
+
+/// Memory for a job of this pool and level, if it fits into a place.
 #[inline]
-pub(super) fn take(layout: Layout) -> Option<NonNull<u8>> {
-    if layout.size() > PLACE || layout.align() > PLACE || cfg!(debug_assertions) {
+pub(super) fn take(layout: Layout, registry: &Registry, level: u8) -> Option<Place> {
+    if cfg!(windlass_boxed_jobs) {
         return None;
     }
+    let fits = layout.size() <= PLACE && layout.align() <= PLACE;
     // A thread that is about to end uses the allocator.
-    FILLING.try_with(Filling::take).ok()
+    FILLING.try_with(|filling| filling.take(fits, (registry, level))).ok().flatten()
 }
 
 impl Filling {
     #[inline]
-    fn take(&self) -> NonNull<u8> {
-        if self.left.get() == 0 {
-            self.chunk.set(new_chunk().as_ptr());
-            self.left.set(PLACES);
+    fn take(&self, fits: bool, home: (*const Registry, u8)) -> Option<Place> {
+        if !fits {
+            if self.home.get() == Some(home) {
+                self.home.set(None);
+            }
+            return None;
         }
-        let nth = self.left.get();
-        self.left.set(nth - 1);
-        // From the back to the front; the head lies before the first.
-        // SAFETY: inside of the chunk, and not null.
-        unsafe { NonNull::new_unchecked(self.chunk.get().cast::<u8>().add(nth as usize * PLACE)) }
+        if self.next.get() == FULL {
+            self.renew(home);
+        }
+        let nth = self.next.get();
+        self.next.set(nth + 1);
+        // SAFETY: inside of the chunk, behind its head.
+        let at = unsafe { self.chunk.get().cast::<u8>().add(nth as usize * PLACE) };
+        // SAFETY: not null.
+        let at = unsafe { NonNull::new_unchecked(at) };
+        Some(Place { at, is_grouped: self.home.get() == Some(home) })
+    }
+
+    #[cold]
+    fn renew(&self, home: (*const Registry, u8)) {
+        let (registry, level) = home;
+        // SAFETY: the caller of `take` borrows it.
+        let seat = |seat: Option<&Worker>| seat.and_then(Worker::own_lanes).is_none();
+        let is_outside = Worker::with_seat_in(unsafe { &*registry }, seat);
+        self.chunk.set(new_chunk(Home { registry, level, is_outside }).as_ptr());
+        self.next.set(1);
+        self.home.set(Some(home));
     }
 }
 
-#[cold]
-fn new_chunk() -> NonNull<Head> {
+fn new_chunk(home: Home) -> NonNull<Head> {
     const { assert!(size_of::<Head>() <= PLACE) };
     let kept = empty().pop();
     let chunk = match kept {
@@ -104,7 +172,7 @@ fn new_chunk() -> NonNull<Head> {
             .cast(),
     };
     // SAFETY: ours alone, and large enough.
-    unsafe { chunk.write(Head { left: AtomicU32::new(PLACES) }) };
+    unsafe { chunk.write(Head { left: AtomicU32::new(PLACES), ready: Ready::new(), home }) };
     chunk
 }
 
@@ -114,9 +182,20 @@ fn new_chunk() -> NonNull<Head> {
 /// It is from [`take`], and nothing is in it any more.
 #[inline]
 pub(super) unsafe fn put(place: NonNull<u8>) {
+    // SAFETY: one of the chunk's count.
+    unsafe { give_back(chunk_of(place), 1) };
+}
+
+/// # Safety
+/// The place is from [`take`].
+unsafe fn chunk_of(place: NonNull<u8>) -> NonNull<Head> {
     let chunk = place.as_ptr().map_addr(|addr| addr & !(CHUNK - 1)).cast::<Head>();
-    // SAFETY: a place of a chunk, which is aligned to its size, and one of its count.
-    unsafe { give_back(NonNull::new_unchecked(chunk), 1) };
+    // SAFETY: a place of a chunk, which is aligned to its size.
+    unsafe { NonNull::new_unchecked(chunk) }
+}
+
+fn number_of(place: NonNull<u8>) -> u32 {
+    ((place.addr().get() & (CHUNK - 1)) / PLACE) as u32
 }
 
 /// # Safety
@@ -132,6 +211,8 @@ unsafe fn give_back(chunk: NonNull<Head>, count: u32) {
 
 #[cold]
 fn keep_or_free(chunk: NonNull<Head>) {
+    // SAFETY: ours alone (I1).
+    unsafe { chunk.drop_in_place() };
     let mut empty = empty();
     if empty.len() < KEPT {
         return empty.push(Chunk(chunk));
@@ -139,4 +220,128 @@ fn keep_or_free(chunk: NonNull<Head>) {
     drop(empty);
     // SAFETY: from `alloc` with this layout, and nobody's any more (I1).
     unsafe { dealloc(chunk.as_ptr().cast(), LAYOUT) };
+}
+
+// ---- queueing together
+
+/// Jobs that are about to be queued, side by side in one chunk.
+pub(super) struct Row {
+    chunk: NonNull<Head>,
+    places: u32,
+}
+
+impl Row {
+    /// # Safety
+    /// The place is from [`take`], and grouped.
+    pub(super) unsafe fn of(place: NonNull<u8>) -> Row {
+        // SAFETY: by contract.
+        Row { chunk: unsafe { chunk_of(place) }, places: 1 << number_of(place) }
+    }
+
+    /// Takes the jobs of another one over. `false`: they lie in another chunk.
+    #[inline]
+    pub(super) fn add(&mut self, other: &Row) -> bool {
+        let is_same = other.chunk == self.chunk;
+        if is_same {
+            self.places |= other.places;
+        }
+        is_same
+    }
+
+    /// Queues them. `Some`: the chunk, to be put into a lane.
+    ///
+    /// # Safety
+    /// The places hold jobs that are queued once, here, and that do not go before this returns: the
+    /// caller has their handles.
+    #[inline]
+    pub(super) unsafe fn queue(self) -> Option<Entry> {
+        // SAFETY: live, by contract.
+        let head = unsafe { self.chunk.as_ref() };
+        // SAFETY: as above.
+        head.ready.add(self.places).then(|| unsafe { new_entry(self.chunk) })
+    }
+}
+
+/// # Safety
+/// The chunk is live.
+unsafe fn new_entry(chunk: NonNull<Head>) -> Entry {
+    // Relaxed: whoever takes the entry out of its lane sees it by what that hands over.
+    // SAFETY: by contract.
+    unsafe { chunk.as_ref() }.left.fetch_add(1, Ordering::Relaxed);
+    Entry { data: chunk.as_ptr().cast_const().cast::<()>().map_addr(|addr| addr | TAG), run: run_row }
+}
+
+/// Tells a chunk from a job, whose address is even.
+const TAG: usize = 1;
+/// Of a chunk that was put aside, for which an entry is in a lane already (`ready` I2).
+const ASIDE: usize = 2;
+
+/// Takes the place's job out of the queue of its chunk. `false`: it is there no more.
+///
+/// # Safety
+/// The place is from [`take`], and somebody's.
+#[inline]
+pub(super) unsafe fn withdraw(place: NonNull<u8>) -> bool {
+    // SAFETY: by contract.
+    unsafe { chunk_of(place).as_ref() }.ready.withdraw(number_of(place))
+}
+
+/// Runs the jobs of a chunk that a worker has found in a lane.
+///
+/// # Safety
+/// `data` is a chunk's, from [`new_entry`], and given away with it.
+unsafe fn run_row(data: *const (), worker: &Worker) {
+    // SAFETY: by contract; we have one of its count.
+    let (chunk, head) = unsafe {
+        let chunk = chunk_of(NonNull::new_unchecked(data.cast_mut().cast()));
+        (chunk, chunk.as_ref())
+    };
+    let Home { level, is_outside, .. } = head.home;
+    let mut next = head.ready.take();
+    if data.addr() & ASIDE == 0 && next.as_ref().is_some_and(|taken| taken.more) {
+        // SAFETY: as above.
+        worker.share(level, unsafe { new_entry(chunk) }, is_outside);
+    }
+    while let Some(taken) = next {
+        // SAFETY: inside of the chunk.
+        let job = unsafe { chunk.cast::<u8>().add(taken.place as usize * PLACE) };
+        // SAFETY: a job, whose place in the queue is ours.
+        let entry = unsafe { Raw::from_place(job).entry() };
+        // SAFETY: as above.
+        unsafe { (entry.run)(entry.data, worker) };
+        // The last one is left to its entry, if there is one more: it would be stale.
+        if !taken.more {
+            break;
+        }
+        if !worker.may_go_on(level, is_outside) {
+            let aside = Entry { data: data.map_addr(|addr| addr | ASIDE), run: run_row };
+            if worker.put_aside(level, aside, is_outside) {
+                return;
+            }
+            break;
+        }
+        next = head.ready.take();
+    }
+    // SAFETY: the entry's.
+    unsafe { give_back(chunk, 1) };
+}
+
+/// Ends what an entry of a lane stands for, at the end of the pool.
+///
+/// # Safety
+/// The entry was taken from a lane.
+pub(super) unsafe fn discard(entry: Entry) {
+    if entry.data.addr() & TAG == 0 {
+        // SAFETY: by contract.
+        return unsafe { Raw::discard(entry) };
+    }
+    // SAFETY: as in `run_row`.
+    unsafe {
+        let chunk = chunk_of(NonNull::new_unchecked(entry.data.cast_mut().cast()));
+        while let Some(taken) = chunk.as_ref().ready.take() {
+            let job = chunk.cast::<u8>().add(taken.place as usize * PLACE);
+            Raw::discard(Raw::from_place(job).entry());
+        }
+        give_back(chunk, 1);
+    }
 }

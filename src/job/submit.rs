@@ -7,8 +7,10 @@ use super::handle::JobHandle;
 use super::options::{Extra, JobOptions};
 use super::outcome::{SubmitError, TimeoutPhase};
 use super::panic;
+use super::life::Life;
 use super::raw::{Call, Options, Parts, Raw};
 use super::reference::JobRef;
+use super::store::Row;
 use crate::Priority;
 use crate::engine::clock;
 use crate::engine::job::JobRef as Entry;
@@ -41,13 +43,59 @@ impl<T: Send + 'static, F: FnOnce(&JobCx) -> T + Send + 'static> Call for WithCx
     }
 }
 
-/// Queues a job. Returns whether a worker was woken for it.
-fn queue(registry: &Registry, level: u8, entry: Entry) -> bool {
-    Worker::with_seat_in(registry, |seat| match seat {
-        Some(worker) => worker.queue_job(level, entry),
-        None => registry.lanes.inject(level, entry),
-    });
+/// Queues a job, whose handle is made only then. Returns whether a worker was woken for it.
+#[inline]
+fn queue(registry: &Registry, level: u8, raw: Raw) -> bool {
+    match raw.row() {
+        // SAFETY: by contract.
+        Some(row) => list(registry, level, unsafe { row.queue() }),
+        None => list(registry, level, Some(raw.entry())),
+    }
     registry.notify_of_job(level)
+}
+
+/// Puts an entry into a lane.
+#[inline]
+fn list(registry: &Registry, level: u8, entry: Option<Entry>) {
+    if let Some(entry) = entry {
+        Worker::with_seat_in(registry, |seat| match seat {
+            Some(worker) => worker.queue_job(level, entry),
+            None => registry.lanes.inject(level, entry),
+        });
+    }
+}
+
+/// Queues jobs whose handles are kept meanwhile, those that lie side by side at once.
+struct Queue<'a> {
+    registry: &'a Registry,
+    level: u8,
+    row: Option<Row>,
+}
+
+impl Queue<'_> {
+    fn add(&mut self, raw: Raw) {
+        let Some(row) = raw.row() else {
+            self.flush();
+            return list(self.registry, self.level, Some(raw.entry()));
+        };
+        if !self.row.as_mut().is_some_and(|so_far| so_far.add(&row)) {
+            self.flush();
+            self.row = Some(row);
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Some(row) = self.row.take() {
+            // SAFETY: each was added once, and its handle is kept.
+            list(self.registry, self.level, unsafe { row.queue() });
+        }
+    }
+}
+
+impl Drop for Queue<'_> {
+    fn drop(&mut self) {
+        self.flush();
+    }
 }
 
 /// What is said of a job beside its closure.
@@ -80,9 +128,9 @@ fn accept<X: Options, C: Call>(
     let Terms { extra, level, is_timed, token } = terms;
     let (id, enqueued) = (board.accept(1).next(), clock::ticks());
     let parts = Parts { call, extra, id, level, is_timed, token, enqueued };
-    let (raw, entry) = Raw::new(registry, parts);
+    let raw = Raw::new(registry, parts);
     prepare(raw);
-    let had_room = queue(registry, level, entry);
+    let had_room = queue(registry, level, raw);
     // A shutdown that has not seen our count is seen here: `queue` ends with a fence, and so does
     // `Board::advance`.
     if board.mode() != Mode::Open
@@ -100,22 +148,18 @@ fn accept<X: Options, C: Call>(
 /// has been run, or ended, after all.
 #[cold]
 fn take_back<X: Options, C: Call>(board: &Board, raw: Raw) -> Option<C> {
-    let life = &raw.header().life;
-    // For the entry in the lane, which stays behind.
-    life.retain();
-    let is_ours = life.claim_to_end();
-    // SAFETY: what `retain` has taken, if there is no entry left behind; else the reference that a
-    // handle would have had.
+    if !raw.claim_beside(Life::claim_to_end) {
+        return None;
+    }
+    // SAFETY: claimed; the reference is that which a handle would have had.
     unsafe {
-        let call = is_ours.then(|| raw.take_call::<X, C>());
-        if is_ours {
-            if let Some(extra) = raw.extra() {
-                extra.forget_limits(board);
-            }
-            board.give_back();
+        let call = raw.take_call::<X, C>();
+        if let Some(extra) = raw.extra() {
+            extra.forget_limits(board);
         }
+        board.give_back();
         raw.release();
-        call
+        Some(call)
     }
 }
 
@@ -138,7 +182,7 @@ fn rejected<T: Send + 'static, C: Call<Output = T>>(
         token: None,
         enqueued: clock::ticks(),
     };
-    let (raw, _) = Raw::new(registry, parts);
+    let raw = Raw::new(registry, parts);
     // SAFETY: nobody else knows of the job, whose handle this is.
     unsafe {
         raw.reject();
@@ -275,22 +319,18 @@ impl Pool {
         }
         let level = Priority::Normal.level();
         let (mut numbers, enqueued) = (board.accept(calls.len() as u64), clock::ticks());
-        let handles = Worker::with_seat_in(registry, |seat| {
-            let queue_one = |f| {
-                let (is_timed, token) = (false, None);
-                let (call, extra, id) = (Plain(f), (), numbers.next());
-                let parts = Parts { call, extra, id, level, is_timed, token, enqueued };
-                let (raw, entry) = Raw::new(registry, parts);
-                // SAFETY: the job's output is the closure's, and this is its handle.
-                let handle = unsafe { JobHandle::new(raw, false) };
-                match seat {
-                    Some(worker) => worker.queue_job(level, entry),
-                    None => registry.lanes.inject(level, entry),
-                }
-                handle
-            };
-            calls.into_iter().map(queue_one).collect::<Vec<_>>()
-        });
+        let mut queue = Queue { registry, level, row: None };
+        let queue_one = |f| {
+            let (is_timed, token) = (false, None);
+            let (call, extra, id) = (Plain(f), (), numbers.next());
+            let parts = Parts { call, extra, id, level, is_timed, token, enqueued };
+            let raw = Raw::new(registry, parts);
+            queue.add(raw);
+            // SAFETY: the job's output is the closure's, and this is its handle.
+            unsafe { JobHandle::new(raw, false) }
+        };
+        let handles = calls.into_iter().map(queue_one).collect::<Vec<_>>();
+        drop(queue);
         registry.notify_of_job(level);
         if board.mode() != Mode::Open {
             // As in `accept`; those that nobody has taken yet are abandoned.

@@ -282,7 +282,7 @@ impl Worker {
     }
 
     /// The next fork shall take the cold path and open a region.
-    pub(super) fn arm(&self) {
+    pub(in crate::engine) fn arm(&self) {
         let boundary =
             self.local.region.base().cast::<Slot>().wrapping_add(self.local.levels.get());
         self.local.boundary.set(boundary.min(self.local.end.get()));
