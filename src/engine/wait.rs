@@ -7,9 +7,11 @@ use super::sync::{Ordering, thread};
 use super::worker::Worker;
 use std::time::{Duration, Instant};
 
-/// Looks so often before it yields, and so often again before it gives up: together some
-/// microseconds, which is less than parking and being woken costs.
-const SPINS: u32 = 64;
+/// Looks so often before it yields, each time after twice as many pauses, and so often again before
+/// it gives up: together some microseconds, which is less than parking and being woken costs.
+/// Whoever collects the results of many jobs comes so to lag behind those who run them, instead of
+/// taking the cache line of each away from them.
+const LOOKS: u32 = 7;
 const YIELDS: u32 = 8;
 
 /// Waits a little. `true`: it is done.
@@ -17,11 +19,13 @@ pub(crate) fn spin(is_done: impl Fn() -> bool) -> bool {
     if cfg!(any(loom, shuttle)) {
         return is_done();
     }
-    for _ in 0..SPINS {
+    for look in 0..LOOKS {
         if is_done() {
             return true;
         }
-        sync::spin_loop();
+        for _ in 0..1 << look {
+            sync::spin_loop();
+        }
     }
     for _ in 0..YIELDS {
         if is_done() {

@@ -415,6 +415,12 @@ impl Worker {
         self.local.time.set(now);
     }
 
+    /// Whether a job has ended just now, as far as is noted.
+    #[inline]
+    pub(crate) fn has_just_run(&self) -> bool {
+        self.local.time.get() != 0
+    }
+
     /// Now: as noted, if that holds.
     #[inline]
     pub(crate) fn take_time(&self) -> u64 {

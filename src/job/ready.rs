@@ -64,6 +64,11 @@ impl Ready {
         }
     }
 
+    /// How many jobs are queued.
+    pub(crate) fn len(&self) -> u32 {
+        (self.0.load(Ordering::Relaxed) & !LISTED).count_ones()
+    }
+
     /// Takes this very job. `false`: somebody else has, or it was never queued here.
     #[inline]
     #[must_use]

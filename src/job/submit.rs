@@ -76,7 +76,9 @@ impl Queue<'_> {
     fn add(&mut self, raw: Raw) {
         let Some(row) = raw.row() else {
             self.flush();
-            return list(self.registry, self.level, Some(raw.entry()));
+            list(self.registry, self.level, Some(raw.entry()));
+            self.registry.notify_of_job(self.level);
+            return;
         };
         if !self.row.as_mut().is_some_and(|so_far| so_far.add(&row)) {
             self.flush();
@@ -88,6 +90,7 @@ impl Queue<'_> {
         if let Some(row) = self.row.take() {
             // SAFETY: each was added once, and its handle is kept.
             list(self.registry, self.level, unsafe { row.queue() });
+            self.registry.notify_of_job(self.level);
         }
     }
 }
@@ -331,7 +334,6 @@ impl Pool {
         };
         let handles = calls.into_iter().map(queue_one).collect::<Vec<_>>();
         drop(queue);
-        registry.notify_of_job(level);
         if board.mode() != Mode::Open {
             // As in `accept`; those that nobody has taken yet are abandoned.
             for handle in &handles {
