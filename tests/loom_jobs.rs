@@ -19,7 +19,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use models::{DEADLOCK, assert_caught, explore};
-use windlass::model::{Life, Parker};
+use windlass::model::{Life, Parker, Ready};
 
 /// What loom says when a cell is used by two threads without one before the other.
 const RACE: &str = "Causality violation";
@@ -50,6 +50,10 @@ enum Without {
     ReferenceForTheRunner,
     /// The reference of whoever cancels.
     ReferenceOfItsOwn,
+    /// The entry for those who go on with a row.
+    Sharing,
+    /// Looking at what `add` answers.
+    AnswerOfAdd,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -690,5 +694,166 @@ fn a_held_job_is_timed_out_when_it_is_let_go() {
         canceller.join().unwrap();
         job.pool.with_mut(|_| ());
         job.assert_gone();
+    });
+}
+
+// Rows: jobs that share an entry in a lane (`job::ready`).
+
+/// A chunk of jobs, and the lane.
+struct Row {
+    ready: Ready,
+    /// How many entries of the chunk the lane holds.
+    entries: AtomicUsize,
+    /// What the job in a place captures.
+    calls: [UnsafeCell<u32>; 3],
+    num_runs: [std::sync::atomic::AtomicUsize; 3],
+    without: Without,
+}
+
+// SAFETY: loom's cells check each access.
+unsafe impl Sync for Row {}
+// SAFETY: as above.
+unsafe impl Send for Row {}
+
+impl Row {
+    fn new(without: Without) -> Arc<Row> {
+        Arc::new(Row {
+            ready: Ready::new(),
+            entries: AtomicUsize::new(0),
+            calls: std::array::from_fn(|_| UnsafeCell::new(0)),
+            num_runs: Default::default(),
+            without,
+        })
+    }
+
+    /// `Row::queue`, and the push that it asks for.
+    fn submit(&self, places: &[u32]) {
+        for &place in places {
+            // SAFETY: nobody else knows of the job; loom checks.
+            self.calls[place as usize].with_mut(|call| unsafe { *call = place });
+        }
+        let is_new = self.ready.add(places.iter().map(|place| 1 << place).sum());
+        if is_new && self.without != Without::AnswerOfAdd {
+            self.entries.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn pop(&self) -> bool {
+        let less = |entries: usize| entries.checked_sub(1);
+        self.entries.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_ok()
+    }
+
+    /// `store::run_row`, by somebody who runs so many jobs, the last of which never ends.
+    fn run(&self, most: usize) {
+        if !self.pop() {
+            return;
+        }
+        for nth in 0..most {
+            let Some((place, more)) = self.ready.take() else { return };
+            if nth == 0 && more && self.without != Without::Sharing {
+                self.entries.fetch_add(1, Ordering::AcqRel);
+            }
+            self.run_one(place);
+            if !more {
+                return;
+            }
+        }
+    }
+
+    fn run_one(&self, place: u32) {
+        // SAFETY: taken, so ours alone; loom checks.
+        let call = self.calls[place as usize].with_mut(|call| unsafe { *call });
+        assert_eq!(call, place);
+        add(&self.num_runs[place as usize]);
+    }
+
+    /// Whoever has nothing to do finds what is left.
+    fn run_the_rest(&self) {
+        while self.entries.load(Ordering::Acquire) > 0 {
+            self.run(usize::MAX);
+        }
+    }
+
+    fn num_runs(&self) -> [usize; 3] {
+        std::array::from_fn(|place| count(&self.num_runs[place]))
+    }
+}
+
+/// One submits, two run, and stay with the first job they find, or the second.
+fn a_row(most: usize, without: Without) {
+    let row = Row::new(without);
+    let threads = [0, 1].map(|_| {
+        let row = Arc::clone(&row);
+        thread::spawn(move || row.run(most))
+    });
+    row.submit(&[1]);
+    row.submit(&[2]);
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    row.run_the_rest();
+    assert_eq!(row.num_runs(), [0, 1, 1]);
+}
+
+#[test]
+fn jobs_of_a_row_are_found_beside_one_that_blocks() {
+    explore(3, || a_row(1, Without::Nothing));
+}
+
+#[test]
+fn jobs_of_a_row_are_found_beside_the_second_that_blocks() {
+    explore(3, || a_row(2, Without::Nothing));
+}
+
+#[test]
+fn twin_a_row_is_not_listed() {
+    assert_caught("twin_a_row_is_not_listed", "left", 3, || a_row(1, Without::AnswerOfAdd));
+}
+
+/// Both are queued at once; whoever takes the first never comes back.
+fn a_row_at_once(without: Without) {
+    let row = Row::new(without);
+    row.submit(&[1, 2]);
+    let other = {
+        let row = Arc::clone(&row);
+        thread::spawn(move || row.run(1))
+    };
+    row.run(1);
+    other.join().unwrap();
+    row.run_the_rest();
+    assert_eq!(row.num_runs(), [0, 1, 1]);
+}
+
+#[test]
+fn a_row_that_is_queued_at_once_is_shared() {
+    explore(3, || a_row_at_once(Without::Nothing));
+}
+
+#[test]
+fn twin_a_row_is_not_shared() {
+    assert_caught("twin_a_row_is_not_shared", "left", 3, || a_row_at_once(Without::Sharing));
+}
+
+/// A waiter takes one of two jobs out of the row, or comes too late.
+#[test]
+fn a_job_leaves_its_row_once() {
+    explore(3, || {
+        let row = Row::new(Without::Nothing);
+        row.submit(&[1]);
+        let worker = {
+            let row = Arc::clone(&row);
+            thread::spawn(move || row.run(usize::MAX))
+        };
+        let waiter = {
+            let row = Arc::clone(&row);
+            thread::spawn(move || {
+                if row.ready.withdraw(1) {
+                    row.run_one(1);
+                }
+            })
+        };
+        row.submit(&[2]);
+        worker.join().unwrap();
+        waiter.join().unwrap();
+        row.run_the_rest();
+        assert_eq!(row.num_runs(), [0, 1, 1]);
     });
 }

@@ -1,6 +1,6 @@
 //! The parts of the jobs that loom's models drive (`tests/loom_jobs.rs`), as `engine::model`.
 
-use super::life;
+use super::{life, ready};
 use std::fmt;
 use std::sync::Arc;
 
@@ -87,5 +87,34 @@ impl Life {
     #[must_use]
     pub fn release(&self) -> bool {
         self.0.release()
+    }
+}
+
+/// [`ready::Ready`].
+pub struct Ready(ready::Ready);
+
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ready({})", self.0.len())
+    }
+}
+
+#[allow(missing_docs, reason = "the same names in `ready` tell")]
+impl Ready {
+    #[allow(clippy::new_without_default, reason = "as the wrapped one")]
+    pub fn new() -> Self {
+        Ready(ready::Ready::new())
+    }
+    #[must_use]
+    pub fn add(&self, places: u32) -> bool {
+        self.0.add(places)
+    }
+    /// The place, and whether there are more.
+    pub fn take(&self) -> Option<(u32, bool)> {
+        self.0.take().map(|taken| (taken.place, taken.more))
+    }
+    #[must_use]
+    pub fn withdraw(&self, place: u32) -> bool {
+        self.0.withdraw(place)
     }
 }

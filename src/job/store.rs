@@ -84,11 +84,8 @@ struct Filling {
 const FULL: u32 = PLACES + 1;
 
 impl Filling {
-    const NEW: Filling = Filling {
-        chunk: Cell::new(ptr::null_mut()),
-        next: Cell::new(FULL),
-        home: Cell::new(None),
-    };
+    const NEW: Filling =
+        Filling { chunk: Cell::new(ptr::null_mut()), next: Cell::new(FULL), home: Cell::new(None) };
 }
 
 #[cfg(not(shuttle))]
@@ -269,7 +266,10 @@ unsafe fn new_entry(chunk: NonNull<Head>) -> Entry {
     // Relaxed: whoever takes the entry out of its lane sees it by what that hands over.
     // SAFETY: by contract.
     unsafe { chunk.as_ref() }.left.fetch_add(1, Ordering::Relaxed);
-    Entry { data: chunk.as_ptr().cast_const().cast::<()>().map_addr(|addr| addr | TAG), run: run_row }
+    Entry {
+        data: chunk.as_ptr().cast_const().cast::<()>().map_addr(|addr| addr | TAG),
+        run: run_row,
+    }
 }
 
 /// How long a worker that is at it lets jobs gather, and how many are enough. Some 0.5 us, which
