@@ -177,10 +177,10 @@ pub use builder::{Pinning, PoolBuilder};
 pub use error::BuildError;
 pub use fork::{BroadcastContext, Scope, broadcast, join, scope};
 pub use job::{
-    CancelCallback, CancelCause, CancelGuard, CancelOutcome, CancelToken, Cancelled, JobBuilder,
-    JobCounts, JobCx, JobError, JobHandle, JobId, JobOptions, JobPanic, JobRef, JobState, JobTimes,
-    LeftJob, PanicLocation, Shutdown, ShutdownReport, SubmitError, TimeoutPhase, checkpoint,
-    current, submit,
+    CancelCallback, CancelCause, CancelGuard, CancelOutcome, CancelToken, Cancelled, Dependency,
+    JobBuilder, JobCounts, JobCx, JobError, JobHandle, JobId, JobOptions, JobOutcome, JobPanic,
+    JobRef, JobState, JobTimes, LeftJob, PanicLocation, Shutdown, ShutdownReport, SkipCause,
+    SubmitError, TimeoutPhase, checkpoint, current, submit,
 };
 pub use par::{
     par_chunks, par_chunks_mut, par_for_each, par_map, par_map_reduce, try_par_for_each,

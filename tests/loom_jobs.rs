@@ -92,8 +92,12 @@ fn add(counter: &std::sync::atomic::AtomicUsize) {
 
 impl Job {
     fn new(is_timed: bool, without: Without) -> Arc<Job> {
+        Self::with_life(Life::queued(), is_timed, without)
+    }
+
+    fn with_life(life: Life, is_timed: bool, without: Without) -> Arc<Job> {
         Arc::new(Job {
-            life: UnsafeCell::new(Life::queued()),
+            life: UnsafeCell::new(life),
             stage: UnsafeCell::new(Stage::Call),
             pool: UnsafeCell::new(()),
             is_timed,
@@ -171,6 +175,15 @@ impl Job {
         };
         if is_ours {
             self.run_claimed("run");
+        } else {
+            self.release();
+        }
+    }
+
+    /// `Gate::open`, and a worker finds the job at once.
+    fn open(&self) {
+        if self.life(Life::open) {
+            self.run();
         } else {
             self.release();
         }
@@ -362,6 +375,37 @@ fn of_two_entries_of_a_job_one_is_stale() {
             worker.join().unwrap();
         }
         job.assert_gone();
+    });
+}
+
+// I6: a gate stands for an entry.
+
+/// What a job waits for is there, while it is cancelled.
+fn gate_opens(without: Without) {
+    let job = Job::with_life(Life::waiting(), false, without);
+    let opener = spawn(&job, |job| job.open());
+    // A `JobRef`.
+    job.retain();
+    let canceller = spawn(&job, |job| {
+        let is_removed = job.cancel();
+        job.release();
+        is_removed
+    });
+    let result = Job::wait(&job);
+    opener.join().unwrap();
+    assert_eq!(result, if canceller.join().unwrap() { "cancelled" } else { "run" });
+    job.assert_gone();
+}
+
+#[test]
+fn a_gate_that_opens_and_a_canceller_are_told_apart() {
+    explore(3, || gate_opens(Without::Nothing));
+}
+
+#[test]
+fn twin_the_gate_owns_nothing() {
+    assert_caught("twin_the_gate_owns_nothing", "panicked", 3, || {
+        gate_opens(Without::ReferenceForTheEntry);
     });
 }
 

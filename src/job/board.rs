@@ -9,8 +9,10 @@
 //!     sum over `resolved`, read first, is the sum over `accepted`, read second, there was no
 //!     pending job in between.
 
+use super::outcome::JobOutcome;
 use super::raw::Raw;
 use super::reference::JobRef;
+use super::slab::Slab;
 use crate::engine::registry::Registry;
 use crate::engine::sync::{AtomicU8, AtomicU64, Mutex, Ordering, fence, lock};
 use crate::engine::worker::Worker;
@@ -49,17 +51,7 @@ impl fmt::Display for JobId {
     }
 }
 
-/// How a job has ended, for the count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Completed,
-    Panicked,
-    Cancelled,
-    TimedOut,
-    Skipped,
-    Abandoned,
-}
-
+/// One count for each [`JobOutcome`].
 const OUTCOMES: usize = 6;
 
 #[derive(Default)]
@@ -71,6 +63,8 @@ struct Shard {
     outcomes: [AtomicU64; OUTCOMES],
     /// Jobs that run, of those that have a name, a token or a limit.
     running: Mutex<Vec<JobRef>>,
+    /// Jobs that wait at a gate.
+    waiting: Mutex<Slab<JobRef>>,
 }
 
 /// How many jobs a pool has accepted, and how they have ended. Of one moment only if no job was
@@ -247,7 +241,7 @@ impl Board {
 
     /// A job is about to end.
     #[inline]
-    pub(crate) fn count(&self, outcome: Outcome) {
+    pub(crate) fn count(&self, outcome: JobOutcome) {
         let (place, is_mine) = self.place();
         add(&self.shards[place].outcomes[outcome as usize], 1, is_mine);
     }
@@ -272,17 +266,17 @@ impl Board {
 
     pub(crate) fn counts(&self) -> JobCounts {
         let sum = |count: &dyn Fn(&Shard) -> u64| self.shards.iter().map(|s| count(s)).sum();
-        let outcome = |which: Outcome| -> u64 {
+        let outcome = |which: JobOutcome| -> u64 {
             sum(&|shard| shard.outcomes[which as usize].load(Ordering::Acquire))
         };
         let mut counts = JobCounts {
             accepted: 0,
-            completed: outcome(Outcome::Completed),
-            panicked: outcome(Outcome::Panicked),
-            cancelled: outcome(Outcome::Cancelled),
-            timed_out: outcome(Outcome::TimedOut),
-            skipped: outcome(Outcome::Skipped),
-            abandoned: outcome(Outcome::Abandoned),
+            completed: outcome(JobOutcome::Completed),
+            panicked: outcome(JobOutcome::Panicked),
+            cancelled: outcome(JobOutcome::Cancelled),
+            timed_out: outcome(JobOutcome::TimedOut),
+            skipped: outcome(JobOutcome::Skipped),
+            abandoned: outcome(JobOutcome::Abandoned),
             overrunning: 0,
         };
         let resolved = sum(&|shard| shard.resolved.load(Ordering::Acquire));
@@ -294,7 +288,28 @@ impl Board {
         counts
     }
 
-    // ---- what runs
+    // ---- what waits, what runs
+
+    /// Lists a job that waits at a gate, so that it can be ended with the pool.
+    pub(super) fn list_waiting(&self, job: Raw) -> Listed {
+        let shard = self.place().0;
+        let key = lock(&self.shards[shard].waiting).insert(JobRef::new(job));
+        Listed { shard, key }
+    }
+
+    pub(super) fn unlist_waiting(&self, listed: Listed) {
+        let found = lock(&self.shards[listed.shard].waiting).remove(listed.key);
+        // Outside of the lock: it may be the last reference.
+        drop(found);
+    }
+
+    /// The jobs that are listed as waiting.
+    pub(super) fn waiting(&self) -> Vec<JobRef> {
+        let list = |shard: &CachePadded<Shard>| -> Vec<JobRef> {
+            lock(&shard.waiting).values().cloned().collect()
+        };
+        self.shards.iter().flat_map(list).collect()
+    }
 
     /// Lists a job that runs; whoever lists it takes it out.
     pub(super) fn list(&self, job: Raw) -> usize {
@@ -316,6 +331,13 @@ impl Board {
     pub(crate) fn running(&self) -> Vec<JobRef> {
         self.shards.iter().flat_map(|shard| lock(&shard.running).clone()).collect()
     }
+}
+
+/// Where a waiting job is listed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Listed {
+    shard: usize,
+    key: usize,
 }
 
 /// The numbers of jobs that were accepted together.

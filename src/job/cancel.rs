@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod cause;
-mod slab;
+
 mod tree;
 
 pub use cause::{CancelCause, Cancelled};

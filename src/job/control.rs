@@ -1,9 +1,9 @@
 //! What others do to a job: claim it, cancel it, end it for its time, lend it their level.
 
-use super::board::{Mode, Outcome};
+use super::board::Mode;
 use super::cancel::{CancelCause, CancelToken, Cancelled};
 use super::life::{Life, Phase};
-use super::outcome::{JobError, TimeoutPhase};
+use super::outcome::{JobError, JobOutcome, TimeoutPhase};
 use super::raw::Raw;
 use super::reference::JobRef;
 use crate::engine::clock;
@@ -92,7 +92,7 @@ impl Raw {
             let registry = self.registry();
             let error = JobError::Cancelled { cause, had_started: false };
             // SAFETY: claimed, and the caller owns a reference.
-            unsafe { self.end_unstarted(Outcome::Cancelled, error) };
+            unsafe { self.end_unstarted(JobOutcome::Cancelled, error) };
             registry.tell_idle();
             return CancelOutcome::Removed;
         }
@@ -120,7 +120,7 @@ impl Raw {
         if self.claim_beside(Life::claim_to_end) {
             let registry = self.registry();
             // SAFETY: claimed, and the caller owns a reference.
-            unsafe { self.end_unstarted(Outcome::Abandoned, JobError::Abandoned) };
+            unsafe { self.end_unstarted(JobOutcome::Abandoned, JobError::Abandoned) };
             registry.tell_idle();
         }
     }
@@ -142,7 +142,7 @@ impl Raw {
         // Not as if to run it: its time may be up meanwhile.
         if self.header().life.claim_to_end() {
             // SAFETY: claimed; afterwards it may be gone.
-            unsafe { self.end_unstarted(Outcome::Abandoned, JobError::Abandoned) };
+            unsafe { self.end_unstarted(JobOutcome::Abandoned, JobError::Abandoned) };
         } else {
             // SAFETY: the lane's reference.
             unsafe { self.release() };
@@ -164,7 +164,7 @@ impl Raw {
         if self.claim_beside(Life::claim_to_end) {
             let registry = self.registry();
             // SAFETY: claimed, and the caller owns a reference.
-            unsafe { self.end_unstarted(Outcome::TimedOut, error) };
+            unsafe { self.end_unstarted(JobOutcome::TimedOut, error) };
             return registry.tell_idle();
         }
         if phase == TimeoutPhase::Queued || !header.life.claim_result() {
@@ -173,7 +173,7 @@ impl Raw {
         let registry = self.registry();
         header.finished.store(clock::ticks(), Ordering::Relaxed);
         // SAFETY: claimed, and the caller owns a reference.
-        unsafe { self.end_running(Outcome::TimedOut, error) };
+        unsafe { self.end_running(JobOutcome::TimedOut, error) };
         self.token().cancel_with(CancelCause::Deadline);
         registry.ask_all_to_check();
     }

@@ -4,6 +4,7 @@
 //! ```text
 //! WAITING -> QUEUED -> RUNNING -> (RESOLVING ->) FINISHED
 //!     \________\____________________/^      RUNNING <-> HELD
+//!      ^_______________/ it shall run once more
 //! ```
 //!
 //! I1. Whoever moves the job out of QUEUED (or WAITING) has the closure, and nobody else. A worker,
@@ -17,9 +18,12 @@
 //!     is run from the queue and taken by its handle changes no count.
 //! I5. Publish last (L7): the one that sets FINISHED does not touch the job again, unless it holds
 //!     a reference of its own or the job was `DETACHED`.
+//! I6. A job that waits has a gate (`gate`), which stands for its entry in a lane: whoever takes the
+//!     job out of WAITING leaves the gate a reference, as it does for an entry of a lane.
 
 use crate::engine::sync::{AtomicPtr, AtomicU32, Ordering, spin_loop, thread};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::ptr;
 use std::sync::Arc;
 
@@ -68,20 +72,72 @@ pub(crate) enum Phase {
 pub(crate) struct Continuations(*mut Continuation);
 
 impl Continuations {
+    /// Tells them, in the order in which they came. If that ends other jobs, those whom these have
+    /// are told when all of ours have been: so a chain of jobs that end with each other, however
+    /// long, takes no stack.
+    #[inline]
     pub(crate) fn go_on(self) {
+        if !self.0.is_null() {
+            self.go_on_slow();
+        }
+    }
+
+    #[cold]
+    fn go_on_slow(self) {
+        let mut told = VecDeque::new();
         let mut next = self.0;
-        let mut nodes = Vec::new();
         while !next.is_null() {
             // SAFETY: a box that `attach` gave away, and that we have taken from the list.
             let node = unsafe { Box::from_raw(next) };
             next = node.next.get();
-            nodes.push(node);
+            told.push_front(node.target);
         }
-        // In the order in which they came.
-        for node in nodes.into_iter().rev() {
-            node.target.go_on();
+        // A thread that is about to end does without.
+        let is_outermost = TELLING.try_with(|telling| match &mut *telling.borrow_mut() {
+            Some(queue) => {
+                queue.append(&mut told);
+                false
+            }
+            none => {
+                *none = Some(VecDeque::new());
+                true
+            }
+        });
+        loop {
+            while let Some(target) = told.pop_front() {
+                target.go_on();
+            }
+            if is_outermost != Ok(true) {
+                return;
+            }
+            told = TELLING.with(|telling| {
+                let mut telling = telling.borrow_mut();
+                let queue = telling.as_mut().map(std::mem::take).unwrap_or_default();
+                if queue.is_empty() {
+                    *telling = None;
+                }
+                queue
+            });
+            if told.is_empty() {
+                return;
+            }
         }
     }
+}
+
+#[cfg(not(any(loom, shuttle)))]
+thread_local! {
+    /// Those who are to be told by a thread that tells others already.
+    static TELLING: RefCell<Option<VecDeque<Arc<dyn Continue>>>> = const { RefCell::new(None) };
+}
+// The threads of both are tasks of one thread.
+#[cfg(loom)]
+loom::thread_local! {
+    static TELLING: RefCell<Option<VecDeque<Arc<dyn Continue>>>> = RefCell::new(None);
+}
+#[cfg(all(shuttle, not(loom)))]
+shuttle::thread_local! {
+    static TELLING: RefCell<Option<VecDeque<Arc<dyn Continue>>>> = RefCell::new(None);
 }
 
 fn tag(word: *mut Continuation) -> usize {
@@ -94,8 +150,19 @@ fn with_tag(word: *mut Continuation, tag: usize) -> *mut Continuation {
 
 impl Life {
     /// A job that is about to be queued; nobody else knows of it.
+    #[inline]
     pub(crate) fn queued() -> Self {
-        Life { word: AtomicPtr::new(ptr::without_provenance_mut(QUEUED)), refs: AtomicU32::new(1) }
+        Self::new(QUEUED)
+    }
+
+    /// A job that is about to wait at a gate; nobody else knows of it.
+    pub(crate) fn waiting() -> Self {
+        Self::new(WAITING)
+    }
+
+    #[inline]
+    fn new(phase: usize) -> Self {
+        Life { word: AtomicPtr::new(ptr::without_provenance_mut(phase)), refs: AtomicU32::new(1) }
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -138,6 +205,26 @@ impl Life {
     #[inline]
     pub(crate) fn claim(&self, is_timed: bool) -> bool {
         self.advance(|phase| phase == QUEUED, if is_timed { HELD } else { RUNNING })
+    }
+
+    /// The job has waited long enough, and is about to be queued. `false`: it has been ended.
+    pub(crate) fn open(&self) -> bool {
+        self.advance(|phase| phase == WAITING, QUEUED)
+    }
+
+    /// The job has run, its closure is back in its place, and it waits to be run once more. `false`:
+    /// somebody has ended it, or is about to.
+    #[allow(dead_code, reason = "for jobs that are tried again")]
+    pub(crate) fn wait_again(&self) -> bool {
+        loop {
+            if self.advance(|phase| phase == RUNNING, WAITING) {
+                return true;
+            }
+            if tag(self.word.load(Ordering::Relaxed)) & PHASE != HELD {
+                return false;
+            }
+            thread::yield_now();
+        }
     }
 
     /// The closure of a timed job has been taken out.

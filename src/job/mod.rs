@@ -6,6 +6,8 @@
 //! | `lazy` | a token that is made when it is asked for |
 //! | `raw` | a job in memory: how it runs and how it ends |
 //! | `control` | what others do to a job: cancel it, end it, wait in it |
+//! | `gate` | jobs that wait for something else than a worker |
+//! | `after` | jobs that wait for other jobs |
 //! | `store` | where jobs live, and how those that lie side by side are queued together |
 //! | `ready` | the word that says which of them are queued |
 //! | `board` | what the jobs of a pool have in common: counts, what runs, the timer |
@@ -17,13 +19,16 @@
 //! | `outcome` | errors |
 //! | `panic` | where a panic was thrown |
 //! | `shutdown` | the end of a pool |
+//! | `slab` | a table whose entries keep their keys |
 //! | `cancel` | tokens by which work is told to stop; `cancel/cause`: why; `cancel/tree`: who is below whom |
 
+mod after;
 mod board;
 mod cancel;
 mod context;
 mod control;
 mod cx;
+mod gate;
 mod handle;
 mod lazy;
 mod life;
@@ -36,9 +41,11 @@ mod raw;
 mod ready;
 mod reference;
 mod shutdown;
+mod slab;
 mod store;
 mod submit;
 
+pub use after::Dependency;
 pub(crate) use board::Board;
 pub use board::{JobCounts, JobId};
 pub use cancel::{CancelCallback, CancelCause, CancelGuard, CancelToken, Cancelled};
@@ -48,7 +55,9 @@ pub use control::CancelOutcome;
 pub use cx::{JobCx, current};
 pub use handle::JobHandle;
 pub use options::JobOptions;
-pub use outcome::{JobError, JobPanic, PanicLocation, SubmitError, TimeoutPhase};
+pub use outcome::{
+    JobError, JobOutcome, JobPanic, PanicLocation, SkipCause, SubmitError, TimeoutPhase,
+};
 pub use reference::{JobRef, JobState, JobTimes};
 pub use shutdown::{LeftJob, Shutdown, ShutdownReport};
 pub(crate) use shutdown::{abandon_pending, discard};

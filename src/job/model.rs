@@ -44,6 +44,12 @@ impl Life {
     pub fn queued() -> Self {
         Life(life::Life::queued())
     }
+    pub fn waiting() -> Self {
+        Life(life::Life::waiting())
+    }
+    pub fn open(&self) -> bool {
+        self.0.open()
+    }
     pub fn is_queued(&self) -> bool {
         self.0.phase() == life::Phase::Queued
     }

@@ -1,10 +1,11 @@
 //! What may be said of a job beside its closure.
 #![forbid(unsafe_code)]
 
-use super::board::Board;
+use super::board::{Board, Listed};
 use super::cancel::CancelCallback;
+use super::raw::Raw;
 use crate::Priority;
-use crate::engine::sync::{Mutex, lock};
+use crate::engine::sync::{AtomicU64, Mutex, lock};
 use crate::time::TimerKey;
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
@@ -78,6 +79,8 @@ pub(crate) struct Extra {
     pub(super) run_timeout: Option<Duration>,
     /// By when it must have ended, by its own limits.
     pub(super) deadline: Option<Instant>,
+    /// When it could start, in ticks; 0: when it was submitted.
+    pub(super) ready: AtomicU64,
     /// What will end it if nothing else does.
     limits: Mutex<Limits>,
 }
@@ -88,6 +91,8 @@ struct Limits {
     is_over: bool,
     timers: Vec<TimerKey>,
     callback: Option<CancelCallback>,
+    /// Where it is listed while it waits at a gate.
+    listed: Option<Listed>,
 }
 
 impl Extra {
@@ -104,6 +109,27 @@ impl Extra {
         !limits.is_over
     }
 
+    /// Has the job listed while it waits. `false`: it has ended.
+    pub(super) fn list_waiting(&self, board: &Board, job: Raw) -> bool {
+        let listed = board.list_waiting(job);
+        let mut limits = lock(&self.limits);
+        if limits.is_over {
+            drop(limits);
+            board.unlist_waiting(listed);
+            return false;
+        }
+        limits.listed = Some(listed);
+        true
+    }
+
+    /// The job waits no more.
+    pub(super) fn unlist_waiting(&self, board: &Board) {
+        let listed = lock(&self.limits).listed.take();
+        if let Some(listed) = listed {
+            board.unlist_waiting(listed);
+        }
+    }
+
     /// Notes what listens to the job's token.
     pub(super) fn set_callback(&self, callback: CancelCallback) {
         let mut limits = lock(&self.limits);
@@ -114,11 +140,14 @@ impl Extra {
 
     /// The job ends: takes all of that down.
     pub(super) fn forget_limits(&self, board: &Board) {
-        let (timers, callback) = {
+        let (timers, callback, listed) = {
             let mut limits = lock(&self.limits);
             limits.is_over = true;
-            (std::mem::take(&mut limits.timers), limits.callback.take())
+            (std::mem::take(&mut limits.timers), limits.callback.take(), limits.listed.take())
         };
+        if let Some(listed) = listed {
+            board.unlist_waiting(listed);
+        }
         if let (Some(timer), false) = (board.timer.get(), timers.is_empty()) {
             for key in timers {
                 timer.cancel(key);

@@ -1,6 +1,7 @@
 //! How a job ends.
 #![forbid(unsafe_code)]
 
+use super::board::JobId;
 use super::cancel::{CancelCause, Cancelled};
 use crate::engine::sync::{Mutex, lock};
 use crate::engine::unwind::Payload;
@@ -27,12 +28,85 @@ pub enum JobError {
         /// What took too long.
         phase: TimeoutPhase,
     },
-    /// What it depends on did not complete.
-    Skipped,
+    /// It never started, because a job that it [depends on](crate::JobBuilder::after) did not
+    /// complete.
+    Skipped {
+        /// Which one, and how that has ended.
+        because: SkipCause,
+    },
     /// It was never accepted: the pool had begun to shut down.
     Rejected,
     /// It was accepted, and the pool was shut down before it started.
     Abandoned,
+}
+
+/// How a job has ended, without what it leaves behind: see [`JobError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum JobOutcome {
+    /// Its closure returned.
+    Completed,
+    /// Its closure panicked.
+    Panicked,
+    /// It was cancelled, before or after it started.
+    Cancelled,
+    /// It took too long.
+    TimedOut,
+    /// It never started, because something that it depends on did not complete.
+    Skipped,
+    /// It was accepted, and the pool was shut down before it started.
+    Abandoned,
+}
+
+impl JobOutcome {
+    const ALL: [JobOutcome; 6] = [
+        JobOutcome::Completed,
+        JobOutcome::Panicked,
+        JobOutcome::Cancelled,
+        JobOutcome::TimedOut,
+        JobOutcome::Skipped,
+        JobOutcome::Abandoned,
+    ];
+
+    /// From a byte; `None`: the job has not ended.
+    pub(crate) fn from_byte(byte: u8) -> Option<JobOutcome> {
+        Self::ALL.get(usize::from(byte)).copied()
+    }
+}
+
+impl fmt::Display for JobOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            JobOutcome::Completed => "completed",
+            JobOutcome::Panicked => "panicked",
+            JobOutcome::Cancelled => "was cancelled",
+            JobOutcome::TimedOut => "timed out",
+            JobOutcome::Skipped => "was skipped",
+            JobOutcome::Abandoned => "was abandoned",
+        })
+    }
+}
+
+/// Why a job was skipped.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct SkipCause {
+    /// The job that it depends on.
+    pub id: JobId,
+    /// The name of that, if it has one.
+    pub name: Option<String>,
+    /// How that has ended.
+    pub outcome: JobOutcome,
+}
+
+impl fmt::Display for SkipCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "job {} ({name}) {}", self.id, self.outcome),
+            None => write!(f, "job {} {}", self.id, self.outcome),
+        }
+    }
 }
 
 /// Which time of a job was up.
@@ -61,9 +135,7 @@ impl fmt::Display for JobError {
                 TimeoutPhase::Running => "the job ran too long",
                 TimeoutPhase::Total => "the job did not finish in time",
             }),
-            JobError::Skipped => {
-                f.write_str("the job was skipped: what it depends on did not complete")
-            }
+            JobError::Skipped { because } => write!(f, "the job was skipped: {because}"),
             JobError::Rejected => f.write_str("the job was not accepted: the pool shuts down"),
             JobError::Abandoned => f.write_str("the pool was shut down before the job started"),
         }

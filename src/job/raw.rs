@@ -1,14 +1,14 @@
 //! A job in memory: one allocation that holds what is known of it, then its closure, and then its
 //! result in the same place. Who may touch what, and when it is freed, is in `life`.
 
-use super::board::{Board, JobId, Mode, Outcome};
+use super::board::{Board, JobId, Mode};
 use super::cancel::{CancelCause, CancelToken};
 use super::context::Context;
 use super::cx::JobCx;
 use super::lazy::LazyToken;
 use super::life::Life;
 use super::options::Extra;
-use super::outcome::{JobError, JobPanic, TimeoutPhase};
+use super::outcome::{JobError, JobOutcome, JobPanic, TimeoutPhase};
 use super::panic;
 use super::store::{self, Row};
 use crate::engine::clock;
@@ -41,6 +41,8 @@ pub(crate) struct Header {
     is_boxed: bool,
     /// Whether it is queued with the others of its chunk.
     pub(super) is_grouped: bool,
+    /// How it has ended: a [`JobOutcome`], or `PENDING`.
+    outcome: AtomicU8,
     pub(super) id: JobId,
     pub(super) vtable: &'static VTable,
     /// Live until the job has ended, and while a thread of the pool, or a guest, looks.
@@ -56,6 +58,9 @@ pub(crate) struct Header {
     /// Made when it is first asked for.
     pub(super) token: LazyToken,
 }
+
+/// No outcome, yet.
+const PENDING: u8 = u8::MAX;
 
 pub(super) struct VTable {
     pub(super) run: unsafe fn(*const (), &Worker),
@@ -121,6 +126,8 @@ pub(crate) struct Parts<X, C> {
     pub(crate) is_timed: bool,
     pub(crate) token: Option<CancelToken>,
     pub(crate) enqueued: u64,
+    /// Whether it waits at a gate before it is queued.
+    pub(crate) is_gated: bool,
 }
 
 impl<X: Options, C: Call> Cell<X, C> {
@@ -197,7 +204,7 @@ impl<X: Options, C: Call> Cell<X, C> {
         let (outcome, result) = match result {
             Ok(value) => {
                 panic::forget_location(raw);
-                (Outcome::Completed, Ok(value))
+                (JobOutcome::Completed, Ok(value))
             }
             Err(payload) => {
                 let (outcome, error) = raw.thrown(&context, payload);
@@ -266,13 +273,14 @@ impl Raw {
         const {
             assert!(offset_of!(Cell<X, C>, header) == 0);
         }
-        let Parts { call, extra, id, level, is_timed, token, enqueued } = parts;
+        let Parts { call, extra, id, level, is_timed, token, enqueued, is_gated } = parts;
         let header = Header {
-            life: Life::queued(),
+            life: if is_gated { Life::waiting() } else { Life::queued() },
             level: AtomicU8::new(level),
             is_timed,
             is_boxed: true,
             is_grouped: false,
+            outcome: AtomicU8::new(PENDING),
             id,
             vtable: Cell::<X, C>::VTABLE,
             registry,
@@ -286,7 +294,8 @@ impl Raw {
         let stage = UnsafeCell::new(Stage { call: ManuallyDrop::new(call) });
         let mut cell = Cell { header, extra, stage };
         let layout = std::alloc::Layout::new::<Cell<X, C>>();
-        let cell = match store::take(layout, registry, level) {
+        let place = if is_gated { None } else { store::take(layout, registry, level) };
+        let cell = match place {
             Some(place) => {
                 cell.header.is_boxed = false;
                 cell.header.is_grouped = place.is_grouped;
@@ -387,6 +396,13 @@ impl Raw {
         std::ptr::eq(self.header().registry, registry)
     }
 
+    /// How it has ended. `None`: it has not, as far as its life goes.
+    pub(crate) fn outcome(self) -> Option<JobOutcome> {
+        // Relaxed: written before the job is FINISHED, which `is_finished` acquires.
+        let outcome = || JobOutcome::from_byte(self.header().outcome.load(Ordering::Relaxed));
+        self.header().life.is_finished().then(outcome).flatten()
+    }
+
     pub(crate) fn level(self) -> u8 {
         self.header().level.load(Ordering::Relaxed)
     }
@@ -394,16 +410,16 @@ impl Raw {
     // ---- ends
 
     /// What a payload that came out of the closure means.
-    fn thrown(self, context: &Context<'_>, payload: Payload) -> (Outcome, JobError) {
+    fn thrown(self, context: &Context<'_>, payload: Payload) -> (JobOutcome, JobError) {
         let location = panic::take_location(self);
         match context.cancelled_by(payload) {
             // A loop or a fork was faster than the timer.
             Ok(cancelled) if *cancelled.cause() == CancelCause::Deadline && self.is_late() => {
-                (Outcome::TimedOut, JobError::TimedOut { phase: TimeoutPhase::Total })
+                (JobOutcome::TimedOut, JobError::TimedOut { phase: TimeoutPhase::Total })
             }
-            Ok(cancelled) => (Outcome::Cancelled, JobError::cancelled(&cancelled, true)),
+            Ok(cancelled) => (JobOutcome::Cancelled, JobError::cancelled(&cancelled, true)),
             Err(payload) => {
-                (Outcome::Panicked, JobError::Panicked(JobPanic::new(payload, location)))
+                (JobOutcome::Panicked, JobError::Panicked(JobPanic::new(payload, location)))
             }
         }
     }
@@ -418,7 +434,7 @@ impl Raw {
     ///
     /// # Safety
     /// The caller has claimed the job; afterwards it may be gone, unless the caller owns it.
-    pub(crate) unsafe fn end_unstarted(self, outcome: Outcome, error: JobError) {
+    pub(crate) unsafe fn end_unstarted(self, outcome: JobOutcome, error: JobError) {
         let vtable = self.header().vtable;
         // SAFETY: claimed, so the closure is there and ours.
         unsafe { (vtable.drop_call)(self) };
@@ -433,7 +449,7 @@ impl Raw {
     ///
     /// # Safety
     /// The caller owns a reference to the job, and has the right to write its result.
-    pub(crate) unsafe fn end_running(self, outcome: Outcome, error: JobError) {
+    pub(crate) unsafe fn end_running(self, outcome: JobOutcome, error: JobError) {
         // For its runner, who still needs it and finds that it has ended.
         self.header().life.retain();
         // SAFETY: the closure has been taken out: until then the job was held (`life` I2).
@@ -446,7 +462,7 @@ impl Raw {
     ///
     /// # Safety
     /// As [`Self::tell`]; and nothing of it runs any more.
-    unsafe fn end(self, outcome: Outcome) {
+    unsafe fn end(self, outcome: JobOutcome) {
         // The pool is alive: the caller is one of its threads, or holds it.
         let board = self.board();
         // SAFETY: by contract.
@@ -459,13 +475,14 @@ impl Raw {
     /// # Safety
     /// The caller has the right to write the result and has written it. Afterwards the job may be
     /// gone, unless the caller owns a reference.
-    unsafe fn tell(self, outcome: Outcome) {
+    unsafe fn tell(self, outcome: JobOutcome) {
         let header = self.header();
         let board = self.board();
         if let Some(extra) = self.extra() {
             extra.forget_limits(board);
         }
         let vtable = header.vtable;
+        header.outcome.store(outcome as u8, Ordering::Relaxed);
         board.count(outcome);
         // SAFETY: by contract.
         let (continuations, is_detached) = unsafe { Life::finish(&raw const header.life) };

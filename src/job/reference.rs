@@ -4,6 +4,7 @@ use super::board::JobId;
 use super::cancel::CancelCause;
 use super::control::CancelOutcome;
 use super::life::Phase;
+use super::outcome::JobOutcome;
 use super::raw::Raw;
 use crate::Priority;
 use crate::engine::clock;
@@ -90,11 +91,29 @@ impl JobRef {
         self.0.header().life.is_finished()
     }
 
+    /// How it has ended, `None` if it has not.
+    ///
+    /// ```
+    /// use windlass::{JobOutcome, Pool};
+    ///
+    /// let pool = Pool::new(1)?;
+    /// let handle = pool.submit(|| 1);
+    /// let job = handle.job_ref();
+    /// handle.wait().unwrap();
+    /// assert_eq!(job.outcome(), Some(JobOutcome::Completed));
+    /// # Ok::<(), windlass::BuildError>(())
+    /// ```
+    pub fn outcome(&self) -> Option<JobOutcome> {
+        self.0.outcome()
+    }
+
     /// When what happened to it.
     pub fn times(&self) -> JobTimes {
         let header = self.0.header();
+        let ready = self.0.extra().map_or(0, |extra| extra.ready.load(Ordering::Relaxed));
         JobTimes::new(
             header.enqueued,
+            if ready == 0 { header.enqueued } else { ready },
             header.started.load(Ordering::Relaxed),
             header.finished.load(Ordering::Relaxed),
         )
@@ -152,15 +171,15 @@ pub struct JobTimes {
 }
 
 impl JobTimes {
-    fn new(enqueued: u64, started: u64, finished: u64) -> Self {
+    fn new(enqueued: u64, ready: u64, started: u64, finished: u64) -> Self {
         let (now, now_ticks) = (Instant::now(), clock::ticks());
         let instant = |ticks: u64| {
             let us = now_ticks.saturating_sub(ticks) as f64 / clock::ticks_per_us() as f64;
             now.checked_sub(Duration::from_secs_f64(us / 1e6)).unwrap_or(now)
         };
         let later = |ticks: u64| (ticks != 0).then(|| instant(ticks));
-        let enqueued = instant(enqueued);
-        JobTimes { enqueued, ready: enqueued, started: later(started), finished: later(finished) }
+        let (enqueued, ready) = (instant(enqueued), instant(ready));
+        JobTimes { enqueued, ready, started: later(started), finished: later(finished) }
     }
 
     /// How long it waited for a worker. `None` if it has not started.

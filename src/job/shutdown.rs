@@ -68,7 +68,11 @@ pub(crate) unsafe fn discard(entry: Entry) {
 
 /// Accepts no more jobs, and ends those that have not started.
 pub(crate) fn abandon_pending(registry: &Registry) {
-    Board::of(registry).advance(Mode::Discarding);
+    let board = Board::of(registry);
+    board.advance(Mode::Discarding);
+    for job in board.waiting() {
+        job.raw().abandon();
+    }
     // SAFETY: taken out of a lane by us alone.
     registry.lanes.drain(registry.threads(), |entry| unsafe { discard(entry) });
 }

@@ -84,18 +84,19 @@ struct Filling {
 const FULL: u32 = PLACES + 1;
 
 impl Filling {
-    const NEW: Filling =
-        Filling { chunk: Cell::new(ptr::null_mut()), next: Cell::new(FULL), home: Cell::new(None) };
+    const fn new() -> Self {
+        Filling { chunk: Cell::new(ptr::null_mut()), next: Cell::new(FULL), home: Cell::new(None) }
+    }
 }
 
 #[cfg(not(shuttle))]
 thread_local! {
-    static FILLING: Filling = const { Filling::NEW };
+    static FILLING: Filling = const { Filling::new() };
 }
 // Its threads are tasks of one thread.
 #[cfg(shuttle)]
 shuttle::thread_local! {
-    static FILLING: Filling = Filling::NEW;
+    static FILLING: Filling = Filling::new();
 }
 
 impl Drop for Filling {
@@ -150,8 +151,8 @@ impl Filling {
     #[cold]
     fn renew(&self, home: (*const Registry, u8)) {
         let (registry, level) = home;
-        // SAFETY: the caller of `take` borrows it.
         let seat = |seat: Option<&Worker>| seat.and_then(Worker::own_lanes).is_none();
+        // SAFETY: the caller of `take` borrows it.
         let is_outside = Worker::with_seat_in(unsafe { &*registry }, seat);
         self.chunk.set(new_chunk(Home { registry, level, is_outside }).as_ptr());
         self.next.set(1);

@@ -1,8 +1,10 @@
 //! Getting jobs into a pool.
 
+use super::after::{After, Dependency, Need};
 use super::board::{Board, Mode};
 use super::cancel::CancelToken;
 use super::cx::JobCx;
+use super::gate::Gate;
 use super::handle::JobHandle;
 use super::life::Life;
 use super::options::{Extra, JobOptions};
@@ -56,7 +58,7 @@ fn queue(registry: &Registry, level: u8, raw: Raw) -> bool {
 
 /// Puts an entry into a lane.
 #[inline]
-fn list(registry: &Registry, level: u8, entry: Option<Entry>) {
+pub(super) fn list(registry: &Registry, level: u8, entry: Option<Entry>) {
     if let Some(entry) = entry {
         Worker::with_seat_in(registry, |seat| match seat {
             Some(worker) => worker.queue_job(level, entry),
@@ -122,6 +124,39 @@ fn accept<X: Options, C: Call>(
     terms: Terms<X>,
     prepare: impl FnOnce(Raw),
 ) -> Result<JobHandle<C::Output>, SubmitError<C>> {
+    let level = terms.level;
+    let start = |raw| {
+        prepare(raw);
+        queue(registry, level, raw)
+    };
+    accept_to(registry, call, terms, false, start)
+}
+
+/// As [`accept`], for a job that waits: `keep` has its gate opened at some time.
+fn accept_gated<X: Options, C: Call>(
+    registry: &Registry,
+    call: C,
+    terms: Terms<X>,
+    prepare: impl FnOnce(Raw),
+    keep: impl FnOnce(Gate),
+) -> Result<JobHandle<C::Output>, SubmitError<C>> {
+    let start = |raw| {
+        prepare(raw);
+        // SAFETY: made waiting, without a gate; our caller has the handle's reference.
+        keep(unsafe { Gate::new(raw, registry) });
+        false
+    };
+    accept_to(registry, call, terms, true, start)
+}
+
+#[inline]
+fn accept_to<X: Options, C: Call>(
+    registry: &Registry,
+    call: C,
+    terms: Terms<X>,
+    is_gated: bool,
+    start: impl FnOnce(Raw) -> bool,
+) -> Result<JobHandle<C::Output>, SubmitError<C>> {
     registry.check_not_forked();
     panic::watch();
     let board = Board::of(registry);
@@ -130,11 +165,10 @@ fn accept<X: Options, C: Call>(
     }
     let Terms { extra, level, is_timed, token } = terms;
     let (id, enqueued) = (board.accept(1).next(), clock::ticks());
-    let parts = Parts { call, extra, id, level, is_timed, token, enqueued };
+    let parts = Parts { call, extra, id, level, is_timed, token, enqueued, is_gated };
     let raw = Raw::new(registry, parts);
-    prepare(raw);
-    let had_room = queue(registry, level, raw);
-    // A shutdown that has not seen our count is seen here: `queue` ends with a fence, and so does
+    let had_room = start(raw);
+    // A shutdown that has not seen our count is seen here: `start` ends with a fence, and so does
     // `Board::advance`.
     if board.mode() != Mode::Open
         && let Some(call) = take_back::<X, C>(board, raw)
@@ -184,6 +218,7 @@ fn rejected<T: Send + 'static, C: Call<Output = T>>(
         is_timed: false,
         token: None,
         enqueued: clock::ticks(),
+        is_gated: false,
     };
     let raw = Raw::new(registry, parts);
     // SAFETY: nobody else knows of the job, whose handle this is.
@@ -326,7 +361,8 @@ impl Pool {
         let queue_one = |f| {
             let (is_timed, token) = (false, None);
             let (call, extra, id) = (Plain(f), (), numbers.next());
-            let parts = Parts { call, extra, id, level, is_timed, token, enqueued };
+            let is_gated = false;
+            let parts = Parts { call, extra, id, level, is_timed, token, enqueued, is_gated };
             let raw = Raw::new(registry, parts);
             queue.add(raw);
             // SAFETY: the job's output is the closure's, and this is its handle.
@@ -362,7 +398,7 @@ impl Pool {
     pub fn job(&self, name: impl Into<Cow<'static, str>>) -> JobBuilder<'_> {
         let extra = Extra::named(name.into());
         let (options, token, deadline) = (JobOptions::default(), None, None);
-        JobBuilder { pool: self, options, extra, token, deadline }
+        JobBuilder { pool: self, options, extra, token, deadline, after: After::default() }
     }
 }
 
@@ -374,6 +410,7 @@ pub struct JobBuilder<'a> {
     extra: Extra,
     token: Option<CancelToken>,
     deadline: Option<Instant>,
+    after: After,
 }
 
 impl JobBuilder<'_> {
@@ -417,6 +454,51 @@ impl JobBuilder<'_> {
     /// [`child`](CancelToken::child) of it. The last one that is given counts.
     pub fn cancel_token(mut self, token: &CancelToken) -> Self {
         self.token = Some(token.clone());
+        self
+    }
+
+    /// Has the job wait until all of these have completed, whatever pool they are in; it holds no
+    /// worker meanwhile. If one of them ends in another way, the job never starts: it ends as
+    /// [`Skipped`](crate::JobError::Skipped), at once, and so do those that wait for it.
+    ///
+    /// Those that have ended already count as well. A job can only wait for jobs that were submitted
+    /// before it, so no two can wait for each other. A job whose closure returns an `Err` has
+    /// completed.
+    ///
+    /// The limits in time of the job count from its submission, the wait included.
+    ///
+    /// ```
+    /// use windlass::{JobError, Pool};
+    ///
+    /// let pool = Pool::new(2)?;
+    /// let fetch = pool.job("fetch").submit(|| 1);
+    /// let parse = pool.job("parse").submit(|| -> u8 { panic!("no luck") });
+    /// let both = pool.job("both").after(&[&fetch, &parse]).submit(|| 3);
+    /// match both.wait() {
+    ///     Err(JobError::Skipped { because }) => assert_eq!(because.name.as_deref(), Some("parse")),
+    ///     other => unreachable!("{other:?}"),
+    /// }
+    /// # Ok::<(), windlass::BuildError>(())
+    /// ```
+    pub fn after(mut self, jobs: &[&dyn Dependency]) -> Self {
+        self.after.add(jobs, Need::Completion);
+        self
+    }
+
+    /// As [`after`](Self::after), but it does not matter how these end: for what must be done
+    /// afterwards in any case.
+    ///
+    /// ```
+    /// use windlass::Pool;
+    ///
+    /// let pool = Pool::new(2)?;
+    /// let work = pool.job("work").submit(|| panic!("no luck"));
+    /// let clean_up = pool.job("clean up").after_end(&[&work]).submit(|| "clean");
+    /// assert_eq!(clean_up.wait().unwrap(), "clean");
+    /// # Ok::<(), windlass::BuildError>(())
+    /// ```
+    pub fn after_end(mut self, jobs: &[&dyn Dependency]) -> Self {
+        self.after.add(jobs, Need::End);
         self
     }
 
@@ -477,7 +559,7 @@ impl JobBuilder<'_> {
     }
 
     fn accept<C: Call>(self, call: C) -> Result<JobHandle<C::Output>, SubmitError<C>> {
-        let JobBuilder { pool, options, mut extra, token, deadline } = self;
+        let JobBuilder { pool, options, mut extra, token, deadline, after: dependencies } = self;
         let now = Instant::now();
         let by_timeout = options.timeout.map(|limit| after(now, limit));
         let deadline = by_timeout.into_iter().chain(deadline).min();
@@ -516,7 +598,12 @@ impl JobBuilder<'_> {
                 });
             }
         };
-        accept(pool.registry(), call, terms, prepare)
+        let registry = pool.registry();
+        if dependencies.is_empty() {
+            accept(registry, call, terms, prepare)
+        } else {
+            accept_gated(registry, call, terms, prepare, |gate| dependencies.keep(gate))
+        }
     }
 }
 

@@ -17,9 +17,9 @@
 //! I5. *No recursion*, neither in a cancel nor in a drop.
 
 use super::cause::CancelCause;
-use super::slab::Slab;
 use crate::engine::sync::{AtomicU32, Mutex, Ordering, lock};
 use crate::engine::unwind::{catch, drop_quietly};
+use crate::job::slab::Slab;
 use std::mem;
 use std::sync::{Arc, Weak};
 use std::time::Instant;

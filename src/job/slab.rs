@@ -9,7 +9,7 @@ const KEEP: usize = 64;
 
 /// Inserts and removes in constant time, amortised. As long as the most entries that it has held at
 /// once since it was last empty.
-pub(super) struct Slab<T> {
+pub(crate) struct Slab<T> {
     slots: Vec<Slot<T>>,
     /// How many slots are taken.
     len: usize,
@@ -24,25 +24,25 @@ enum Slot<T> {
 }
 
 impl<T> Slab<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Slab { slots: Vec::new(), len: 0, free: NONE }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// How many slots there are, free ones included.
-    pub(super) fn num_slots(&self) -> usize {
+    pub(crate) fn num_slots(&self) -> usize {
         self.slots.len()
     }
 
     /// The key that the next entry will get.
-    pub(super) fn next_key(&self) -> usize {
+    pub(crate) fn next_key(&self) -> usize {
         if self.free == NONE { self.slots.len() } else { self.free }
     }
 
-    pub(super) fn insert(&mut self, value: T) -> usize {
+    pub(crate) fn insert(&mut self, value: T) -> usize {
         let key = self.next_key();
         match self.slots.get_mut(key) {
             Some(slot) => {
@@ -57,7 +57,7 @@ impl<T> Slab<T> {
         key
     }
 
-    pub(super) fn remove(&mut self, key: usize) -> Option<T> {
+    pub(crate) fn remove(&mut self, key: usize) -> Option<T> {
         let slot = self.slots.get_mut(key).filter(|slot| matches!(slot, Slot::Taken(_)))?;
         let Slot::Taken(value) = std::mem::replace(slot, Slot::Free(self.free)) else {
             return None;
@@ -72,7 +72,14 @@ impl<T> Slab<T> {
         Some(value)
     }
 
-    pub(super) fn into_values(self) -> impl Iterator<Item = T> {
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Taken(value) => Some(value),
+            Slot::Free(_) => None,
+        })
+    }
+
+    pub(crate) fn into_values(self) -> impl Iterator<Item = T> {
         self.slots.into_iter().filter_map(|slot| match slot {
             Slot::Taken(value) => Some(value),
             Slot::Free(_) => None,

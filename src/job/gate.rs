@@ -1,0 +1,112 @@
+//! Jobs that wait for something else than a worker: for other jobs, for a time, for room.
+//!
+//! A job that waits is in no lane. It has a [`Gate`], which stands for its entry, and which whoever
+//! knows what the job waits for keeps until then. So a gate that is dropped, with a timer that is
+//! stopped, say, ends its job: none is forgotten (L3).
+//!
+//! The board lists such jobs, so that the end of their pool finds them.
+
+use super::board::{Board, Mode};
+use super::outcome::{JobError, JobOutcome, SkipCause};
+use super::raw::Raw;
+use super::submit::list;
+use crate::engine::clock;
+use crate::engine::registry::Registry;
+use crate::engine::sync::{Ordering, fence};
+use crate::job::abandon_pending;
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::sync::{Arc, Weak};
+
+/// The right to have a waiting job queued, or to end it. Dropped, it abandons the job.
+#[must_use = "a gate that is dropped abandons its job"]
+pub(crate) struct Gate {
+    job: Raw,
+    /// The pool, which may end before the gate does: then it has ended the job.
+    registry: Weak<Registry>,
+}
+
+impl Gate {
+    /// The gate of a job, which has options.
+    ///
+    /// # Safety
+    /// The job is WAITING (`life`), and has no gate. Its pool is alive. The caller owns a reference
+    /// beside that of the gate.
+    pub(super) unsafe fn new(job: Raw, registry: &Registry) -> Gate {
+        let gate = Gate { job, registry: registry.to_weak() };
+        let board = Board::of(registry);
+        job.extra().expect("a job with a gate has options").list_waiting(board, job);
+        // Pairs with the fence in `Board::advance`: either the end of the pool sees the job in the
+        // list, or we see that it has begun.
+        fence(Ordering::SeqCst);
+        if board.mode() >= Mode::Discarding {
+            job.abandon();
+        }
+        gate
+    }
+
+    /// Has the job queued: it waits for a worker now. If it has been ended meanwhile, that is all.
+    pub(crate) fn open(self) {
+        let Some((job, registry)) = self.into_parts() else { return };
+        let (board, level) = (Board::of(&registry), job.level());
+        let extra = job.extra().expect("a job with a gate has options");
+        extra.ready.store(clock::ticks(), Ordering::Relaxed);
+        extra.unlist_waiting(board);
+        if !job.header().life.open() {
+            // SAFETY: whoever has ended the job has left us this reference (`life` I6).
+            return unsafe { job.release() };
+        }
+        list(&registry, level, Some(job.entry()));
+        registry.notify_of_job(level);
+        // The end of the pool has seen the job neither in the list nor in the lane, or we see it.
+        if board.mode() >= Mode::Discarding {
+            abandon_pending(&registry);
+            registry.tell_idle();
+        }
+    }
+
+    /// Ends the job, because something that it depends on did not complete.
+    pub(crate) fn skip(self, because: SkipCause) {
+        self.end(JobOutcome::Skipped, JobError::Skipped { because });
+    }
+
+    /// Ends the job, if nobody else has.
+    pub(crate) fn end(self, outcome: JobOutcome, error: JobError) {
+        let Some((job, registry)) = self.into_parts() else { return };
+        if job.header().life.claim_to_end() {
+            // SAFETY: claimed; afterwards it may be gone.
+            unsafe { job.end_unstarted(outcome, error) };
+            registry.tell_idle();
+        } else {
+            // SAFETY: as in `open`.
+            unsafe { job.release() };
+        }
+    }
+
+    /// `None`: the pool is gone, and with it all its jobs have ended.
+    fn into_parts(self) -> Option<(Raw, Arc<Registry>)> {
+        let mut gate = ManuallyDrop::new(self);
+        let (job, registry) = (gate.job, std::mem::take(&mut gate.registry));
+        match registry.upgrade() {
+            Some(registry) => Some((job, registry)),
+            None => {
+                // SAFETY: whoever has ended the job has left us this reference (`life` I6).
+                unsafe { job.release() };
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let gate = Gate { job: self.job, registry: std::mem::take(&mut self.registry) };
+        gate.end(JobOutcome::Abandoned, JobError::Abandoned);
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate").finish_non_exhaustive()
+    }
+}
