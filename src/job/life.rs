@@ -67,6 +67,8 @@ pub(crate) enum Phase {
     Finished,
 }
 
+type Told = VecDeque<Arc<dyn Continue>>;
+
 /// Those who are to be told, to be told once.
 #[must_use]
 pub(crate) struct Continuations(*mut Continuation);
@@ -84,7 +86,7 @@ impl Continuations {
 
     #[cold]
     fn go_on_slow(self) {
-        let mut told = VecDeque::new();
+        let mut told = Told::new();
         let mut next = self.0;
         while !next.is_null() {
             // SAFETY: a box that `attach` gave away, and that we have taken from the list.
@@ -93,21 +95,22 @@ impl Continuations {
             told.push_front(node.target);
         }
         // A thread that is about to end does without.
-        let is_outermost = TELLING.try_with(|telling| match &mut *telling.borrow_mut() {
+        let join = |telling: &RefCell<Option<Told>>| match &mut *telling.borrow_mut() {
             Some(queue) => {
                 queue.append(&mut told);
                 false
             }
             none => {
-                *none = Some(VecDeque::new());
+                *none = Some(Told::new());
                 true
             }
-        });
+        };
+        let is_outermost = TELLING.try_with(join).unwrap_or(false);
         loop {
             while let Some(target) = told.pop_front() {
                 target.go_on();
             }
-            if is_outermost != Ok(true) {
+            if !is_outermost {
                 return;
             }
             told = TELLING.with(|telling| {
@@ -128,16 +131,16 @@ impl Continuations {
 #[cfg(not(any(loom, shuttle)))]
 thread_local! {
     /// Those who are to be told by a thread that tells others already.
-    static TELLING: RefCell<Option<VecDeque<Arc<dyn Continue>>>> = const { RefCell::new(None) };
+    static TELLING: RefCell<Option<Told>> = const { RefCell::new(None) };
 }
 // The threads of both are tasks of one thread.
 #[cfg(loom)]
 loom::thread_local! {
-    static TELLING: RefCell<Option<VecDeque<Arc<dyn Continue>>>> = RefCell::new(None);
+    static TELLING: RefCell<Option<Told>> = RefCell::new(None);
 }
 #[cfg(all(shuttle, not(loom)))]
 shuttle::thread_local! {
-    static TELLING: RefCell<Option<VecDeque<Arc<dyn Continue>>>> = RefCell::new(None);
+    static TELLING: RefCell<Option<Told>> = RefCell::new(None);
 }
 
 fn tag(word: *mut Continuation) -> usize {

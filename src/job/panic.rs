@@ -1,5 +1,6 @@
 //! Where a job's panic was thrown. The payload does not tell, only the panic hook knows.
 
+#[cfg(not(any(loom, shuttle)))]
 use super::context::Context;
 use super::outcome::PanicLocation;
 use super::raw::Raw;
