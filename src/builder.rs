@@ -8,7 +8,9 @@ use crate::engine::unwind::AbortOnUnwind;
 use crate::engine::worker::Seated;
 use crate::job::{Board, check_at_fork, discard};
 use crate::pool::Pool;
+use crate::time::Clock;
 use crate::{BuildError, Priority, engine::sync::Ordering};
+use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 
@@ -48,7 +50,7 @@ pub enum Pinning {
 /// assert_eq!(pool.num_workers(), 2);
 /// # Ok::<(), windlass::BuildError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct PoolBuilder {
     workers: Option<usize>,
@@ -57,6 +59,8 @@ pub struct PoolBuilder {
     pinning: Pinning,
     max_spare_workers: usize,
     reserved_workers: usize,
+    /// None: the real one.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 impl Default for PoolBuilder {
@@ -68,6 +72,7 @@ impl Default for PoolBuilder {
             pinning: Pinning::default(),
             max_spare_workers: MAX_SPARES,
             reserved_workers: 0,
+            clock: None,
         }
     }
 }
@@ -126,6 +131,38 @@ impl PoolBuilder {
         self
     }
 
+    /// What time it is in the pool. The default is [`RealClock`](crate::RealClock).
+    ///
+    /// By this clock are the schedules of the pool and the limits in time of its jobs:
+    /// [`start_within`](crate::JobBuilder::start_within),
+    /// [`run_timeout`](crate::JobBuilder::run_timeout), [`timeout`](crate::JobBuilder::timeout) and
+    /// [`deadline`](crate::JobBuilder::deadline), and the deadlines of tokens that are derived from
+    /// a job's own. How long a thread waits at most
+    /// ([`wait_timeout`](crate::JobHandle::wait_timeout), [`wait_idle`](Pool::wait_idle),
+    /// [`shutdown`](Pool::shutdown)) is real time, and so is what
+    /// [`JobTimes`](crate::JobTimes) tells.
+    ///
+    /// ```
+    /// # #[cfg(feature = "test-util")] {
+    /// use std::time::Duration;
+    /// use windlass::{JobError, ManualClock, Pool};
+    ///
+    /// let clock = ManualClock::new();
+    /// let pool = Pool::builder().workers(1).clock(clock.clone()).build()?;
+    /// let late = pool.job("late").run_timeout(Duration::from_secs(60)).submit_with(|cx| {
+    ///     while !cx.is_cancelled() {}
+    /// });
+    /// while !matches!(late.state(), windlass::JobState::Running) {}
+    /// clock.advance(Duration::from_secs(60));
+    /// assert!(matches!(late.wait(), Err(JobError::TimedOut { .. })));
+    /// # }
+    /// # Ok::<(), windlass::BuildError>(())
+    /// ```
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
     /// Starts the pool's threads, which go to sleep at once.
     ///
     /// # Errors
@@ -163,8 +200,13 @@ impl PoolBuilder {
     ) -> Result<Pool, BuildError> {
         let reserved_level = Priority::High.level();
         let crew = Crew::new(self.max_spare_workers, self.reserved_workers, reserved_level);
-        let registry =
-            Registry::new(width, crew, Box::new(Board::new(width)), check_at_fork, discard);
+        let registry = Registry::new(
+            width,
+            crew,
+            Box::new(Board::new(width, self.clock)),
+            check_at_fork,
+            discard,
+        );
         let starter = Arc::new(Starter {
             registry: Arc::downgrade(&registry),
             prefix: self.name.split('\0').next().unwrap_or_default().to_owned(),
@@ -195,6 +237,24 @@ impl PoolBuilder {
         let start = move |index| spares.start(index, Role::Spare, None).is_ok();
         registry.crew.set_starter(Box::new(start));
         Ok(Pool::new_started(registry, starter, guard))
+    }
+}
+
+// A clock is only asked for the time.
+impl std::panic::UnwindSafe for PoolBuilder {}
+impl std::panic::RefUnwindSafe for PoolBuilder {}
+
+impl fmt::Debug for PoolBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolBuilder")
+            .field("workers", &self.workers)
+            .field("name", &self.name)
+            .field("stack_size", &self.stack_size)
+            .field("pinning", &self.pinning)
+            .field("max_spare_workers", &self.max_spare_workers)
+            .field("reserved_workers", &self.reserved_workers)
+            .field("has_own_clock", &self.clock.is_some())
+            .finish()
     }
 }
 

@@ -16,12 +16,13 @@ use super::slab::Slab;
 use crate::engine::registry::Registry;
 use crate::engine::sync::{AtomicU8, AtomicU64, Mutex, Ordering, fence, lock};
 use crate::engine::worker::Worker;
-use crate::time::{RealClock, Timer};
+use crate::time::{Clock, RealClock, Timer};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
 use std::num::NonZeroU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 use std::{fmt, ptr};
 
 /// Each regular worker counts in a place of its own, as nobody else writes; all other threads share
@@ -136,6 +137,8 @@ pub(crate) struct Board {
     mode: AtomicU8,
     /// The shared ones, then those of the workers.
     shards: Box<[CachePadded<Shard>]>,
+    /// None: the real one.
+    clock: Option<Arc<dyn Clock>>,
     pub(super) timer: OnceLock<Timer>,
 }
 
@@ -169,10 +172,11 @@ fn add(count: &AtomicU64, more: u64, is_mine: bool) -> u64 {
 }
 
 impl Board {
-    pub(crate) fn new(width: usize) -> Self {
+    pub(crate) fn new(width: usize, clock: Option<Arc<dyn Clock>>) -> Self {
         Board {
             mode: AtomicU8::new(Mode::Open as u8),
             shards: (0..SHARED + width).map(|_| CachePadded::default()).collect(),
+            clock,
             timer: OnceLock::new(),
         }
     }
@@ -197,9 +201,20 @@ impl Board {
         fence(Ordering::SeqCst);
     }
 
-    /// The pool's timer, which starts with the first job that has a limit in time.
-    pub(super) fn timer(&self) -> &Timer {
-        self.timer.get_or_init(|| Timer::new(Arc::new(RealClock)))
+    /// The pool's timer, whose thread starts with the first thing that waits for a time.
+    pub(crate) fn timer(&self) -> &Timer {
+        let clock = || self.clock.clone().unwrap_or_else(|| Arc::new(RealClock));
+        self.timer.get_or_init(|| Timer::new(clock()))
+    }
+
+    /// The clock that the pool was given; None: the real one.
+    pub(crate) fn clock(&self) -> Option<&Arc<dyn Clock>> {
+        self.clock.as_ref()
+    }
+
+    /// The present time, by the pool's clock.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.as_ref().map_or_else(Instant::now, |clock| clock.now())
     }
 
     // ---- counting

@@ -9,6 +9,7 @@ mod tree;
 
 pub use cause::{CancelCause, Cancelled};
 
+use crate::time::Clock;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -88,7 +89,42 @@ impl CancelToken {
     /// assert!(!token.is_cancelled());
     /// ```
     pub fn new() -> Self {
-        CancelToken { node: Node::new_root() }
+        CancelToken::new_by(None)
+    }
+
+    /// As [`new`](CancelToken::new), for a token whose deadlines, and those of all tokens below it,
+    /// are by `clock`.
+    ///
+    /// The token of a job is by the clock of its [pool](crate::PoolBuilder::clock), all others by
+    /// the real one.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use windlass::{CancelToken, ManualClock};
+    ///
+    /// let clock = ManualClock::new();
+    /// let token = CancelToken::with_clock(clock.clone()).with_timeout(Duration::from_secs(60));
+    /// assert!(!token.is_cancelled());
+    /// clock.advance(Duration::from_secs(60));
+    /// assert!(token.is_cancelled());
+    /// ```
+    pub fn with_clock(clock: impl Clock) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        CancelToken::new_by(Some(&clock))
+    }
+
+    /// By the real clock, if there is no other.
+    pub(crate) fn new_by(clock: Option<&Arc<dyn Clock>>) -> Self {
+        CancelToken { node: Node::new_root(clock.cloned()) }
+    }
+
+    /// As [`child`](CancelToken::child), with deadlines by `clock` if there is one.
+    pub(super) fn child_by(
+        &self,
+        clock: Option<&Arc<dyn Clock>>,
+        deadline: Option<Instant>,
+    ) -> CancelToken {
+        CancelToken { node: self.node.new_child(deadline, clock) }
     }
 
     /// A token that is cancelled with this one, for the same cause; so it is cancelled from the
@@ -105,7 +141,7 @@ impl CancelToken {
     /// ```
     #[must_use = "this makes a new token, and leaves the old one as it is"]
     pub fn child(&self) -> CancelToken {
-        CancelToken { node: self.node.new_child(None) }
+        self.child_by(None, None)
     }
 
     /// A child that is also cancelled at `deadline`, for [`CancelCause::Deadline`]. The deadline of
@@ -122,7 +158,7 @@ impl CancelToken {
     /// ```
     #[must_use = "this makes a new token, and leaves the old one as it is"]
     pub fn with_deadline(&self, deadline: Instant) -> CancelToken {
-        CancelToken { node: self.node.new_child(Some(deadline)) }
+        self.child_by(None, Some(deadline))
     }
 
     /// A child that is also cancelled when `timeout` from now has passed. As
@@ -140,7 +176,7 @@ impl CancelToken {
     /// ```
     #[must_use = "this makes a new token, and leaves the old one as it is"]
     pub fn with_timeout(&self, timeout: Duration) -> CancelToken {
-        CancelToken { node: self.node.new_child(Instant::now().checked_add(timeout)) }
+        self.child_by(None, self.node.now().checked_add(timeout))
     }
 
     /// Cancels this token and all below it, for [`CancelCause::Requested`]. Returns true if this
@@ -277,7 +313,7 @@ impl CancelToken {
     /// ```
     pub fn time_left(&self) -> Option<Duration> {
         let deadline = self.deadline()?;
-        Some(deadline.saturating_duration_since(Instant::now()))
+        Some(deadline.saturating_duration_since(self.node.now()))
     }
 
     /// A guard that cancels the token when it is dropped, so that work which is left early, by `?`

@@ -68,7 +68,7 @@ impl Raw {
         if self.existing_token().is_none() {
             // It must hear of a shutdown: either that sees it in the list, or we see the mode.
             self.list();
-            let token = self.token();
+            let token = self.header().token.get_or_make(self.board().clock());
             fence(Ordering::SeqCst);
             if self.board().mode() == Mode::Cancelling {
                 token.cancel_with(CancelCause::Shutdown);
@@ -77,9 +77,10 @@ impl Raw {
         self.token()
     }
 
-    /// The token by which it is cancelled.
+    /// The token by which it is cancelled. One that is made here has no deadline, and nobody who is
+    /// handed it before it is cancelled, so it needs no clock.
     pub(crate) fn token<'a>(self) -> &'a CancelToken {
-        self.header().token.get_or_make()
+        self.header().token.get_or_make(None)
     }
 
     pub(crate) fn existing_token<'a>(self) -> Option<&'a CancelToken> {

@@ -2,7 +2,9 @@
 
 use super::cancel::CancelToken;
 use crate::engine::sync::{AtomicPtr, Ordering};
+use crate::time::Clock;
 use std::ptr;
+use std::sync::Arc;
 
 /// Null, or a box that nobody moves.
 pub(crate) struct LazyToken(AtomicPtr<CancelToken>);
@@ -21,12 +23,13 @@ impl LazyToken {
         unsafe { self.0.load(Ordering::Acquire).as_ref() }
     }
 
+    /// One that is made here goes by `clock`; None: the real one.
     #[cold]
-    pub(crate) fn get_or_make(&self) -> &CancelToken {
+    pub(crate) fn get_or_make(&self, clock: Option<&Arc<dyn Clock>>) -> &CancelToken {
         if let Some(token) = self.get() {
             return token;
         }
-        let mine = Box::into_raw(Box::new(CancelToken::new()));
+        let mine = Box::into_raw(Box::new(CancelToken::new_by(clock)));
         let (null, order) = (ptr::null_mut(), (Ordering::AcqRel, Ordering::Acquire));
         match self.0.compare_exchange(null, mine, order.0, order.1) {
             // SAFETY: as in `get`.

@@ -22,7 +22,6 @@ use std::cell::UnsafeCell;
 use std::mem::{ManuallyDrop, MaybeUninit, offset_of};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// What is to be called.
 pub(crate) trait Call: Send + 'static {
@@ -189,7 +188,7 @@ impl<X: Options, C: Call> Cell<X, C> {
         if let Some(extra) = raw.extra() {
             raw.list();
             if let Some(limit) = extra.run_timeout {
-                let at = after(Instant::now(), limit);
+                let at = after(raw.board().now(), limit);
                 raw.limit(at, |job| job.time_out(TimeoutPhase::Running));
             }
         }
@@ -427,7 +426,7 @@ impl Raw {
     /// Whether the time is up that the job was given for itself.
     fn is_late(self) -> bool {
         let deadline = self.extra().and_then(|extra| extra.deadline);
-        deadline.is_some_and(|deadline| deadline <= Instant::now())
+        deadline.is_some_and(|deadline| deadline <= self.board().now())
     }
 
     /// Ends a job that has not run.

@@ -396,16 +396,14 @@ impl Pool {
     /// # Ok::<(), windlass::BuildError>(())
     /// ```
     pub fn job(&self, name: impl Into<Cow<'static, str>>) -> JobBuilder<'_> {
-        let extra = Extra::named(name.into());
-        let (options, token, deadline) = (JobOptions::default(), None, None);
-        JobBuilder { pool: self, options, extra, token, deadline, after: After::default() }
+        JobBuilder::new(self.registry(), name.into())
     }
 }
 
 /// A job that is about to be submitted. See [`Pool::job`].
 #[must_use = "a job runs only when it is submitted"]
 pub struct JobBuilder<'a> {
-    pool: &'a Pool,
+    registry: &'a Registry,
     options: JobOptions,
     extra: Extra,
     token: Option<CancelToken>,
@@ -413,7 +411,13 @@ pub struct JobBuilder<'a> {
     after: After,
 }
 
-impl JobBuilder<'_> {
+impl<'a> JobBuilder<'a> {
+    pub(crate) fn new(registry: &'a Registry, name: Cow<'static, str>) -> Self {
+        let extra = Extra::named(name);
+        let (options, token, deadline) = (JobOptions::default(), None, None);
+        JobBuilder { registry, options, extra, token, deadline, after: After::default() }
+    }
+
     /// Takes over all of these options; what was said before is forgotten, as far as they say it.
     pub fn options(mut self, options: &JobOptions) -> Self {
         self.options = options.clone();
@@ -444,7 +448,8 @@ impl JobBuilder<'_> {
         self
     }
 
-    /// As [`timeout`](Self::timeout), at a point in time. Of both the earlier counts.
+    /// As [`timeout`](Self::timeout), at a point in time, by the pool's
+    /// [clock](crate::PoolBuilder::clock). Of both the earlier counts.
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.deadline = Some(deadline);
         self
@@ -551,16 +556,18 @@ impl JobBuilder<'_> {
     }
 
     fn submit_call<C: Call>(self, call: C) -> JobHandle<C::Output> {
-        let pool = self.pool;
+        let registry = self.registry;
         match self.accept(call) {
             Ok(handle) => handle,
-            Err(error) => rejected(pool.registry(), error),
+            Err(error) => rejected(registry, error),
         }
     }
 
     fn accept<C: Call>(self, call: C) -> Result<JobHandle<C::Output>, SubmitError<C>> {
-        let JobBuilder { pool, options, mut extra, token, deadline, after: dependencies } = self;
-        let now = Instant::now();
+        let JobBuilder { registry, options, mut extra, token, deadline, after: dependencies } =
+            self;
+        let board = Board::of(registry);
+        let (now, clock) = (board.now(), board.clock());
         let by_timeout = options.timeout.map(|limit| after(now, limit));
         let deadline = by_timeout.into_iter().chain(deadline).min();
         extra.deadline = deadline;
@@ -570,9 +577,8 @@ impl JobBuilder<'_> {
         let is_bound = token.is_some();
         // The child of a token that has none is a token like another.
         let token = match (token, deadline) {
-            (Some(token), Some(deadline)) => Some(token.with_deadline(deadline)),
-            (Some(token), None) => Some(token.child()),
-            (None, Some(deadline)) => Some(CancelToken::new().with_deadline(deadline)),
+            (Some(token), deadline) => Some(token.child_by(clock, deadline)),
+            (None, Some(deadline)) => Some(CancelToken::new_by(clock).with_deadline(deadline)),
             (None, None) => None,
         };
         let is_timed = deadline.is_some() || options.run_timeout.is_some();
@@ -598,7 +604,6 @@ impl JobBuilder<'_> {
                 });
             }
         };
-        let registry = pool.registry();
         if dependencies.is_empty() {
             accept(registry, call, terms, prepare)
         } else {

@@ -2,6 +2,7 @@
 
 use super::clock::{Clock, Listener, after};
 use crate::engine::sync::{Condvar, Mutex, lock, thread, wait};
+use crate::pool::Pool;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -110,6 +111,67 @@ impl ManualClock {
         let target = after(self.now(), by);
         turn.move_to(target);
         turn.run_until(target);
+    }
+
+    /// Runs what is due, then waits until no job of `pool` is queued or running, and so on until
+    /// both is the case at once. Does not move the clock.
+    ///
+    /// # Blocking
+    /// For good, if called by a job of the pool, or if a job waits for the clock to be moved. Then
+    /// there is [`advance`](ManualClock::advance), which does not wait for jobs.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use windlass::{ManualClock, Pool};
+    ///
+    /// let clock = ManualClock::new();
+    /// let pool = Pool::builder().workers(1).clock(clock.clone()).build()?;
+    /// pool.submit(|| 1).detach();
+    /// clock.run_until_idle(&pool);
+    /// assert_eq!(pool.job_counts().completed, 1);
+    /// # Ok::<(), windlass::BuildError>(())
+    /// ```
+    pub fn run_until_idle(&self, pool: &Pool) {
+        loop {
+            self.advance(Duration::ZERO);
+            pool.wait_idle_until(None);
+            let now = self.now();
+            if self.take_turn().earliest().is_none_or(|(at, _)| at > now) {
+                return;
+            }
+        }
+    }
+
+    /// As [`advance`](ManualClock::advance), and waits at each deadline until `pool` is idle, as
+    /// [`run_until_idle`](ManualClock::run_until_idle) does: so the jobs that are due at a time run
+    /// while the clock shows that time, and what they ask for is in its place before it moves on.
+    ///
+    /// # Blocking
+    /// As [`run_until_idle`](ManualClock::run_until_idle).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use windlass::{ManualClock, Pool};
+    ///
+    /// let clock = ManualClock::new();
+    /// let pool = Pool::builder().workers(1).clock(clock.clone()).build()?;
+    /// let start = windlass::Clock::now(&clock);
+    /// clock.advance_until_idle(&pool, Duration::from_secs(60));
+    /// assert_eq!(windlass::Clock::now(&clock) - start, Duration::from_secs(60));
+    /// # Ok::<(), windlass::BuildError>(())
+    /// ```
+    pub fn advance_until_idle(&self, pool: &Pool, by: Duration) {
+        let target = after(self.now(), by);
+        loop {
+            self.run_until_idle(pool);
+            let turn = self.take_turn();
+            let now = self.now();
+            match turn.earliest().filter(|(at, _)| *at <= target) {
+                Some((at, _)) => turn.run_until(at.max(now)),
+                None if now < target => _ = turn.move_to(target),
+                None => return,
+            }
+        }
     }
 
     fn take_turn(&self) -> Turn<'_> {

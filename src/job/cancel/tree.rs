@@ -20,6 +20,7 @@ use super::cause::CancelCause;
 use crate::engine::sync::{AtomicU32, Mutex, Ordering, lock};
 use crate::engine::unwind::{catch, drop_quietly};
 use crate::job::slab::Slab;
+use crate::time::Clock;
 use std::mem;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -40,12 +41,18 @@ pub(super) struct Node {
     flag: AtomicU32,
     /// The earliest of the node's own deadline and those above.
     deadline: Option<Instant>,
+    /// By which the deadline is; None: the real one. That of the node above, unless it is given.
+    clock: Option<Arc<dyn Clock>>,
     links: Mutex<Links>,
     /// Taken by those who cancel any node of the tree, in the root only (I3).
     cancelling: Mutex<()>,
     /// None in a root, and in a node that was born cancelled.
     place: Option<Place>,
 }
+
+// A clock is only asked for the time, and the locks go on after a panic.
+impl std::panic::UnwindSafe for Node {}
+impl std::panic::RefUnwindSafe for Node {}
 
 enum Links {
     Open { children: Slab<Weak<Node>>, callbacks: Slab<Callback> },
@@ -62,25 +69,31 @@ struct Place {
 }
 
 impl Node {
-    fn new(deadline: Option<Instant>) -> Node {
+    fn new(deadline: Option<Instant>, clock: Option<Arc<dyn Clock>>) -> Node {
         Node {
             flag: AtomicU32::new(if deadline.is_some() { TIMED } else { LIVE }),
             deadline,
+            clock,
             links: Mutex::new(Links::Open { children: Slab::new(), callbacks: Slab::new() }),
             cancelling: Mutex::new(()),
             place: None,
         }
     }
 
-    pub(super) fn new_root() -> Arc<Node> {
-        Arc::new(Node::new(None))
+    pub(super) fn new_root(clock: Option<Arc<dyn Clock>>) -> Arc<Node> {
+        Arc::new(Node::new(None, clock))
     }
 
     /// A node below, whose deadline is no later than `deadline`. Reads no clock.
-    pub(super) fn new_child(self: &Arc<Node>, deadline: Option<Instant>) -> Arc<Node> {
+    pub(super) fn new_child(
+        self: &Arc<Node>,
+        deadline: Option<Instant>,
+        clock: Option<&Arc<dyn Clock>>,
+    ) -> Arc<Node> {
+        let clock = clock.or(self.clock.as_ref()).cloned();
         let deadline = self.deadline.into_iter().chain(deadline).min();
         // Allocated before the lock, which all children of a busy parent go through.
-        let mut child = Arc::new(Node::new(deadline));
+        let mut child = Arc::new(Node::new(deadline, clock));
         let fresh = Arc::get_mut(&mut child).expect("nobody else knows the child yet");
         match &mut *lock(&self.links) {
             Links::Open { children, .. } => {
@@ -95,6 +108,19 @@ impl Node {
             }
         }
         child
+    }
+
+    /// The present time, by the node's clock.
+    pub(super) fn now(&self) -> Instant {
+        self.clock.as_ref().map_or_else(Instant::now, |clock| clock.now())
+    }
+
+    fn has_clock_of(&self, other: &Node) -> bool {
+        match (&self.clock, &other.clock) {
+            (None, None) => true,
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            _ => false,
+        }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -115,7 +141,7 @@ impl Node {
 
     #[inline(never)]
     fn is_past_deadline(&self) -> bool {
-        let is_past = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
+        let is_past = self.deadline.is_some_and(|deadline| deadline <= self.now());
         if is_past {
             self.cancel(CancelCause::Deadline);
         }
@@ -144,7 +170,7 @@ impl Node {
 
     /// As `cancel_tree`, for an open node without children. None if it is none.
     fn cancel_leaf(&self, asked: &CancelCause, due: &mut Due) -> Option<bool> {
-        let now = self.deadline.map(|_| Instant::now());
+        let now = self.deadline.map(|_| self.now());
         let mut links = lock(&self.links);
         match &*links {
             Links::Open { children, .. } if children.is_empty() => {
@@ -159,14 +185,16 @@ impl Node {
     fn cancel_tree(&self, asked: &CancelCause, due: &mut Due) -> bool {
         let root = self.place.as_ref().map_or(self, |place| place.root());
         let _turn = lock(&root.cancelling);
-        // One for all: a deadline above is no later than one below, and so are their causes.
-        let now = Some(Instant::now());
+        // One for all of a clock: a deadline above is no later than one below, and so are their
+        // causes.
+        let now = self.now();
         let mut below = Vec::new();
-        let is_first = self.close(&mut lock(&self.links), asked, now, &mut below, due);
+        let is_first = self.close(&mut lock(&self.links), asked, Some(now), &mut below, due);
         while let Some(child) = below.pop() {
             // One that is being dropped is nobody's any more.
             if let Some(child) = child.upgrade() {
-                child.close(&mut lock(&child.links), asked, now, &mut below, due);
+                let now = if self.has_clock_of(&child) { now } else { child.now() };
+                child.close(&mut lock(&child.links), asked, Some(now), &mut below, due);
             }
         }
         is_first
