@@ -99,6 +99,7 @@ impl CancelToken {
     /// the real one.
     ///
     /// ```
+    /// # #[cfg(feature = "test-util")] {
     /// use std::time::Duration;
     /// use windlass::{CancelToken, ManualClock};
     ///
@@ -107,6 +108,7 @@ impl CancelToken {
     /// assert!(!token.is_cancelled());
     /// clock.advance(Duration::from_secs(60));
     /// assert!(token.is_cancelled());
+    /// # }
     /// ```
     pub fn with_clock(clock: impl Clock) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(clock);
