@@ -91,6 +91,7 @@
 //! | [`start_within`](JobBuilder::start_within) | `TimedOut` | nothing |
 //! | [`run_timeout`](JobBuilder::run_timeout) | nothing | `TimedOut` at once; its token is cancelled; it keeps its worker until it returns |
 //! | [`timeout`](JobBuilder::timeout), [`deadline`](JobBuilder::deadline) | `TimedOut` | as `run_timeout` |
+//! | a job that it is [`after`](JobBuilder::after) does not complete | `Skipped` | nothing |
 //! | the handle is dropped | it runs, and its result is dropped | the same |
 //! | the pool is dropped | `Abandoned` | the drop waits for it |
 //! | [`shutdown`](Pool::shutdown) | as it says: it runs, or `Abandoned` | it is waited for, for so long; told to stop by `CancelAll` |
