@@ -7,8 +7,8 @@ mod singles;
 
 use crate::engines::{Engine, windlass_pool};
 use crate::harness::{
-    Case, Cell, Check, Options, Row, Run, Stats, allocated_bytes, keep_freed_memory, measure,
-    quantile, timed,
+    Case, Cell, Check, Options, Row, Run, Stats, allocated_bytes, demand, keep_freed_memory,
+    measure, quantile, timed,
 };
 use crate::report;
 use ours::{High, Submit, SubmitInside, SubmitMany, reserving_pool};
@@ -16,7 +16,7 @@ use peers::{
     Affinitypool, Channel, Jobs, Rayon, RayonChannel, RayonScope, RustyPool, Seq, Tally,
     Threadpool, ThreadpoolChannel, Tokio, TokioBlocking, TokioInside,
 };
-use singles::{Sampler, Stay, round_trip, start_past, weigh};
+use singles::{Sampler, Stay, round_trip, start_past};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -219,18 +219,45 @@ fn urgent(workers: usize, reserved: usize, stay: Stay, length: Duration) -> Vec<
     ]
 }
 
-/// What a queued job weighs. Each sample has a new pool, or a job might lie where an earlier one
-/// was.
+/// What a queued job weighs. Each sample is a process of its own, or a job might lie where an
+/// earlier one was.
 fn weights(workers: usize, count: u32) -> Vec<Sampler<'static>> {
+    let in_child = move |engine: Engine| -> Sampler<'static> {
+        (engine, Box::new(move || weigh_in_child(engine, workers, count)))
+    };
+    weights_here(workers, count).into_iter().map(|(engine, _)| in_child(engine)).collect()
+}
+
+fn weigh_in_child(engine: Engine, workers: usize, count: u32) -> f64 {
+    let this = std::env::current_exe().expect("the path of this program");
+    let mut child = std::process::Command::new(this);
+    child.args(["jobs", "--weigh", &count.to_string(), "--workers", &workers.to_string()]);
+    child.args(["--engines", engine.name()]);
+    let output = child.output().expect("a child process");
+    let text = String::from_utf8_lossy(&output.stdout);
+    demand(output.status.success(), engine.name());
+    text.trim().parse().expect("the child prints a number")
+}
+
+/// The child's part: prints the figure of one engine.
+pub(crate) fn weigh(engine: Engine, workers: usize, count: u32) {
+    keep_freed_memory();
+    let runs = weights_here(workers, count);
+    let (_, mut sample) =
+        runs.into_iter().find(|(other, _)| *other == engine).expect("an engine with jobs");
+    println!("{}", sample());
+}
+
+fn weights_here(workers: usize, count: u32) -> Vec<Sampler<'static>> {
     vec![
-        weigh(move || Submit(windlass_pool(workers)), workers, count),
-        weigh(move || Rayon::build(workers), workers, count),
-        weigh(move || Tokio::build(workers), workers, count),
-        weigh(move || TokioBlocking(Tokio::build(workers)), workers, count),
-        weigh(move || Threadpool::build(workers), workers, count),
-        weigh(move || RustyPool::build(workers), workers, count),
-        weigh(move || Affinitypool::build(workers), workers, count),
-        weigh(move || Channel::build(workers), workers, count),
+        singles::weigh(move || Submit(windlass_pool(workers)), workers, count),
+        singles::weigh(move || Rayon::build(workers), workers, count),
+        singles::weigh(move || Tokio::build(workers), workers, count),
+        singles::weigh(move || TokioBlocking(Tokio::build(workers)), workers, count),
+        singles::weigh(move || Threadpool::build(workers), workers, count),
+        singles::weigh(move || RustyPool::build(workers), workers, count),
+        singles::weigh(move || Affinitypool::build(workers), workers, count),
+        singles::weigh(move || Channel::build(workers), workers, count),
     ]
 }
 

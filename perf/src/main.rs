@@ -44,6 +44,9 @@ struct Cli {
     /// Only these engines; the sequential version always runs too.
     #[arg(long, value_delimiter = ',')]
     engines: Vec<Engine>,
+    /// For the suite itself: weighs so many jobs of one engine, and prints that alone.
+    #[arg(long, hide = true)]
+    weigh: Option<u32>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -82,6 +85,9 @@ fn main() {
     }
     workers.sort_unstable();
     workers.dedup();
+    if let Some(count) = cli.weigh {
+        return jobs::weigh(cli.engines[0], workers[0], count);
+    }
     let opts = Options {
         workers,
         rounds: cli.rounds.unwrap_or(if cli.quick { 2 } else { 9 }),
