@@ -9,7 +9,7 @@ use crate::engine::worker::Seated;
 use crate::job::{Board, check_at_fork, discard};
 use crate::pool::Pool;
 use crate::time::Clock;
-use crate::{BuildError, Priority, engine::sync::Ordering};
+use crate::{BuildError, Priority, QueueLimits, engine::sync::Ordering};
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
@@ -61,6 +61,8 @@ pub struct PoolBuilder {
     reserved_workers: usize,
     /// None: the real one.
     clock: Option<Arc<dyn Clock>>,
+    /// None: none.
+    limits: Option<QueueLimits>,
 }
 
 impl Default for PoolBuilder {
@@ -73,6 +75,7 @@ impl Default for PoolBuilder {
             max_spare_workers: MAX_SPARES,
             reserved_workers: 0,
             clock: None,
+            limits: None,
         }
     }
 }
@@ -163,6 +166,23 @@ impl PoolBuilder {
         self
     }
 
+    /// How many jobs the pool takes in, and what becomes of those for which there is no room. The
+    /// default is no limit.
+    ///
+    /// ```
+    /// use windlass::{Bound, Pool};
+    ///
+    /// let pool = Pool::builder().workers(2).queue(Bound::jobs(100)).build()?;
+    /// // Waits while 100 jobs are queued.
+    /// let handles: Vec<_> = (0..10_000).map(|n| pool.submit(move || n % 2)).collect();
+    /// assert_eq!(handles.into_iter().map(|handle| handle.wait().unwrap()).sum::<i32>(), 5_000);
+    /// # Ok::<(), windlass::BuildError>(())
+    /// ```
+    pub fn queue(mut self, limits: impl Into<QueueLimits>) -> Self {
+        self.limits = Some(limits.into());
+        self
+    }
+
     /// Starts the pool's threads, which go to sleep at once.
     ///
     /// # Errors
@@ -188,6 +208,9 @@ impl PoolBuilder {
         if let Some(asked) = self.stack_size.filter(|&asked| asked < MIN_STACK) {
             return Err(BuildError::StackTooSmall { asked, min: MIN_STACK });
         }
+        if let Some(Err(bad)) = self.limits.as_ref().map(QueueLimits::check) {
+            return Err(BuildError::BadLimits { reason: bad.to_string() });
+        }
         let (placement, guard) = Placement::choose(&self.pinning, width)?.unzip();
         self.start(width, placement, guard.flatten())
     }
@@ -203,7 +226,7 @@ impl PoolBuilder {
         let registry = Registry::new(
             width,
             crew,
-            Box::new(Board::new(width, self.clock)),
+            Box::new(Board::new(width, self.clock, self.limits)),
             check_at_fork,
             discard,
         );
@@ -254,6 +277,7 @@ impl fmt::Debug for PoolBuilder {
             .field("max_spare_workers", &self.max_spare_workers)
             .field("reserved_workers", &self.reserved_workers)
             .field("has_own_clock", &self.clock.is_some())
+            .field("limits", &self.limits)
             .finish()
     }
 }

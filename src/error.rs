@@ -41,6 +41,11 @@ pub enum BuildError {
         /// What it holds.
         value: String,
     },
+    /// The [limits of the queue](crate::PoolBuilder::queue) make no sense.
+    BadLimits {
+        /// Why.
+        reason: String,
+    },
     /// The operating system refused a thread.
     Spawn {
         /// Which worker it was for.
@@ -69,6 +74,7 @@ impl fmt::Display for BuildError {
             BuildError::BadEnvironment { value } => {
                 write!(f, "WINDLASS_NUM_THREADS is {value:?}, not a number of workers")
             }
+            BuildError::BadLimits { reason } => write!(f, "the limits of the queue: {reason}"),
             BuildError::Spawn { worker, source } => {
                 write!(f, "the thread of worker {worker} could not be started: {source}")
             }

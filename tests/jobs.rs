@@ -519,6 +519,8 @@ fn a_waker_that_panics_harms_nobody() {
         assert!(Pin::new(&mut handle).poll(&mut Context::from_waker(&waker)).is_pending());
         drop(waker);
         end(&gate, blockers);
+        // Before that, another waker would take its place.
+        until(|| bad.0.load(Ordering::SeqCst) == 1);
         assert_eq!(block_on(handle).unwrap(), 5);
         assert_whole(pool);
         assert_eq!(bad.0.load(Ordering::SeqCst), 1);

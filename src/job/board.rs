@@ -16,6 +16,8 @@ use super::slab::Slab;
 use crate::engine::registry::Registry;
 use crate::engine::sync::{AtomicU8, AtomicU64, Mutex, Ordering, fence, lock};
 use crate::engine::worker::Worker;
+use crate::policy::QueueLimits;
+use crate::policy::admission::Admission;
 use crate::time::{Clock, RealClock, Timer};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
@@ -139,6 +141,8 @@ pub(crate) struct Board {
     shards: Box<[CachePadded<Shard>]>,
     /// None: the real one.
     clock: Option<Arc<dyn Clock>>,
+    /// None: all jobs are let in.
+    admission: Option<Box<Admission>>,
     pub(super) timer: OnceLock<Timer>,
 }
 
@@ -172,11 +176,17 @@ fn add(count: &AtomicU64, more: u64, is_mine: bool) -> u64 {
 }
 
 impl Board {
-    pub(crate) fn new(width: usize, clock: Option<Arc<dyn Clock>>) -> Self {
+    pub(crate) fn new(
+        width: usize,
+        clock: Option<Arc<dyn Clock>>,
+        limits: Option<QueueLimits>,
+    ) -> Self {
+        let admission = limits.map(|limits| Box::new(Admission::new(limits, SHARED + width)));
         Board {
             mode: AtomicU8::new(Mode::Open as u8),
             shards: (0..SHARED + width).map(|_| CachePadded::default()).collect(),
             clock,
+            admission,
             timer: OnceLock::new(),
         }
     }
@@ -199,6 +209,9 @@ impl Board {
         self.mode.fetch_max(mode as u8, Ordering::AcqRel);
         // Pairs with the fence after a push: either whoever pushes sees the mode, or we see its job.
         fence(Ordering::SeqCst);
+        if let Some(admission) = &self.admission {
+            admission.limits().close();
+        }
     }
 
     /// The pool's timer, whose thread starts with the first thing that waits for a time.
@@ -217,7 +230,19 @@ impl Board {
         self.clock.as_ref().map_or_else(Instant::now, |clock| clock.now())
     }
 
+    /// The limits of the pool, if it has any.
+    #[inline]
+    pub(super) fn admission(&self) -> Option<&Admission> {
+        self.admission.as_deref()
+    }
+
     // ---- counting
+
+    /// Where the calling thread counts.
+    #[inline]
+    pub(super) fn shard(&self) -> usize {
+        self.place().0
+    }
 
     /// Where the calling thread counts, and whether nobody else does.
     #[inline]

@@ -46,6 +46,19 @@ impl Raw {
         registry.tell_idle();
     }
 
+    /// Runs a job that was made to be queued and has not been, unless it has been ended meanwhile.
+    /// The caller has its only reference.
+    pub(super) fn run_unqueued(self) -> bool {
+        if self.claim() {
+            // SAFETY: claimed, and that of the caller is the reference.
+            unsafe { self.run_here() };
+        } else {
+            // SAFETY: whoever has ended it has left this to its entry, which it never had.
+            unsafe { self.release() };
+        }
+        false
+    }
+
     /// Whether its work shall stop. Asked by what runs in it.
     pub(crate) fn is_cancelled(self) -> bool {
         self.header().token.get().is_some_and(CancelToken::is_cancelled)

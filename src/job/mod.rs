@@ -12,6 +12,9 @@
 //! | `ready` | the word that says which of them are queued |
 //! | `board` | what the jobs of a pool have in common: counts, what runs, the timer |
 //! | `submit` | the ways in |
+//! | `admit` | whether there is room for a job, and what it gives back when |
+//! | `many` | the way in for many at once |
+//! | `reserve` | the ways in that wait for so long, or without a thread; room that is taken before there is a job |
 //! | `options` | what may be said of a job |
 //! | `handle`, `reference` | what the outside holds of a job, with its type and without |
 //! | `cx` | what a job sees of itself |
@@ -22,6 +25,7 @@
 //! | `slab` | a table whose entries keep their keys |
 //! | `cancel` | tokens by which work is told to stop; `cancel/cause`: why; `cancel/tree`: who is below whom |
 
+mod admit;
 mod after;
 mod board;
 mod cancel;
@@ -32,6 +36,7 @@ mod gate;
 mod handle;
 mod lazy;
 mod life;
+mod many;
 #[cfg(loom)]
 pub(crate) mod model;
 mod options;
@@ -40,6 +45,7 @@ mod panic;
 mod raw;
 mod ready;
 mod reference;
+mod reserve;
 mod shutdown;
 mod slab;
 mod store;
@@ -59,6 +65,7 @@ pub use outcome::{
     JobError, JobOutcome, JobPanic, PanicLocation, SkipCause, SubmitError, TimeoutPhase,
 };
 pub use reference::{JobRef, JobState, JobTimes};
+pub use reserve::{Permit, ReserveAsync, ReserveError, SubmitAsync};
 pub use shutdown::{LeftJob, Shutdown, ShutdownReport};
 pub(crate) use shutdown::{abandon_pending, discard};
 pub use submit::{JobBuilder, submit};

@@ -6,6 +6,7 @@ use super::cancel::CancelCallback;
 use super::raw::Raw;
 use crate::Priority;
 use crate::engine::sync::{AtomicU64, Mutex, lock};
+use crate::policy::admission::Ticket;
 use crate::time::TimerKey;
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
@@ -38,6 +39,8 @@ pub struct JobOptions {
     pub(super) start_within: Option<Duration>,
     pub(super) run_timeout: Option<Duration>,
     pub(super) timeout: Option<Duration>,
+    pub(super) kind: Option<Cow<'static, str>>,
+    pub(super) weight: Option<u64>,
 }
 
 impl JobOptions {
@@ -68,6 +71,20 @@ impl JobOptions {
         self.timeout = Some(limit);
         self
     }
+
+    /// What kind of job it is: some name, by which jobs have [limits](crate::QueueLimits::kind) in
+    /// common.
+    pub fn kind(mut self, kind: impl Into<Cow<'static, str>>) -> Self {
+        self.kind = Some(kind.into());
+        self
+    }
+
+    /// How much it counts towards the [weight](crate::Bound::weight) of all jobs, in whatever unit
+    /// the pool's bound is. A job of which nothing is said weighs 1.
+    pub fn weight(mut self, weight: u64) -> Self {
+        self.weight = Some(weight);
+        self
+    }
 }
 
 /// What a job with options has beside its closure.
@@ -79,6 +96,8 @@ pub(crate) struct Extra {
     pub(super) run_timeout: Option<Duration>,
     /// By when it must have ended, by its own limits.
     pub(super) deadline: Option<Instant>,
+    /// What it counts for where jobs are limited.
+    pub(super) ticket: Ticket,
     /// When it could start, in ticks; 0: when it was submitted.
     pub(super) ready: AtomicU64,
     /// What will end it if nothing else does.

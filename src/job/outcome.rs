@@ -36,6 +36,8 @@ pub enum JobError {
     },
     /// It was never accepted: the pool had begun to shut down.
     Rejected,
+    /// It was never accepted: there was [no room](crate::PoolBuilder::queue) for it.
+    Full,
     /// It was accepted, and the pool was shut down before it started.
     Abandoned,
 }
@@ -137,6 +139,7 @@ impl fmt::Display for JobError {
             }),
             JobError::Skipped { because } => write!(f, "the job was skipped: {because}"),
             JobError::Rejected => f.write_str("the job was not accepted: the pool shuts down"),
+            JobError::Full => f.write_str("the job was not accepted: the queue is full"),
             JobError::Abandoned => f.write_str("the pool was shut down before the job started"),
         }
     }
@@ -274,36 +277,50 @@ impl fmt::Display for PanicLocation {
 pub enum SubmitError<F> {
     /// The pool has begun to shut down.
     ShuttingDown(F),
+    /// There is [no room](crate::PoolBuilder::queue) for it.
+    Full(F),
 }
 
 impl<F> SubmitError<F> {
     /// The closure that was to be run.
     pub fn into_inner(self) -> F {
         match self {
-            SubmitError::ShuttingDown(f) => f,
+            SubmitError::ShuttingDown(f) | SubmitError::Full(f) => f,
         }
     }
 
     pub(crate) fn map<G>(self, f: impl FnOnce(F) -> G) -> SubmitError<G> {
         match self {
             SubmitError::ShuttingDown(inner) => SubmitError::ShuttingDown(f(inner)),
+            SubmitError::Full(inner) => SubmitError::Full(f(inner)),
+        }
+    }
+
+    /// The end of a job that has a handle all the same.
+    pub(crate) fn as_end(&self) -> JobError {
+        match self {
+            SubmitError::ShuttingDown(_) => JobError::Rejected,
+            SubmitError::Full(_) => JobError::Full,
         }
     }
 }
 
 impl<F> fmt::Debug for SubmitError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SubmitError::ShuttingDown(_) => f.debug_tuple("ShuttingDown").finish_non_exhaustive(),
-        }
+        let name = match self {
+            SubmitError::ShuttingDown(_) => "ShuttingDown",
+            SubmitError::Full(_) => "Full",
+        };
+        f.debug_tuple(name).finish_non_exhaustive()
     }
 }
 
 impl<F> fmt::Display for SubmitError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SubmitError::ShuttingDown(_) => f.write_str("the pool shuts down"),
-        }
+        f.write_str(match self {
+            SubmitError::ShuttingDown(_) => "the pool shuts down",
+            SubmitError::Full(_) => "the queue is full",
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! A job in memory: one allocation that holds what is known of it, then its closure, and then its
 //! result in the same place. Who may touch what, and when it is freed, is in `life`.
 
+use super::admit::Held;
 use super::board::{Board, JobId, Mode};
 use super::cancel::{CancelCause, CancelToken};
 use super::context::Context;
@@ -42,6 +43,8 @@ pub(crate) struct Header {
     pub(super) is_grouped: bool,
     /// How it has ended: a [`JobOutcome`], or `PENDING`.
     outcome: AtomicU8,
+    /// Which tokens of the pool's limits it has ([`Held`]). Written by whoever has claimed it.
+    pub(super) held: AtomicU8,
     pub(super) id: JobId,
     pub(super) vtable: &'static VTable,
     /// Live until the job has ended, and while a thread of the pool, or a guest, looks.
@@ -127,6 +130,7 @@ pub(crate) struct Parts<X, C> {
     pub(crate) enqueued: u64,
     /// Whether it waits at a gate before it is queued.
     pub(crate) is_gated: bool,
+    pub(crate) held: Held,
 }
 
 impl<X: Options, C: Call> Cell<X, C> {
@@ -180,6 +184,7 @@ impl<X: Options, C: Call> Cell<X, C> {
             let stage = Self::stage(raw);
             (stage, ManuallyDrop::take(&mut (*stage).call))
         };
+        raw.leave_queue();
         if header.is_timed {
             header.life.start();
         }
@@ -214,6 +219,7 @@ impl<X: Options, C: Call> Cell<X, C> {
         if header.is_timed && !header.life.claim_result() {
             // Its time was up, and its end has been told. What it made all the same is of no use.
             unwind::drop_quietly(result);
+            raw.give_all_back();
             raw.board().resolved();
             // SAFETY: whoever ended it left this reference to us.
             return unsafe { raw.release() };
@@ -272,7 +278,7 @@ impl Raw {
         const {
             assert!(offset_of!(Cell<X, C>, header) == 0);
         }
-        let Parts { call, extra, id, level, is_timed, token, enqueued, is_gated } = parts;
+        let Parts { call, extra, id, level, is_timed, token, enqueued, is_gated, held } = parts;
         let header = Header {
             life: if is_gated { Life::waiting() } else { Life::queued() },
             level: AtomicU8::new(level),
@@ -280,6 +286,7 @@ impl Raw {
             is_boxed: true,
             is_grouped: false,
             outcome: AtomicU8::new(PENDING),
+            held: AtomicU8::new(held.bits()),
             id,
             vtable: Cell::<X, C>::VTABLE,
             registry,
@@ -464,6 +471,8 @@ impl Raw {
     unsafe fn end(self, outcome: JobOutcome) {
         // The pool is alive: the caller is one of its threads, or holds it.
         let board = self.board();
+        // Whoever is told finds the room that it has left.
+        self.give_all_back();
         // SAFETY: by contract.
         unsafe { self.tell(outcome) };
         board.resolved();
@@ -528,12 +537,12 @@ impl Raw {
     ///
     /// # Safety
     /// Nobody else knows of the job.
-    pub(crate) unsafe fn reject(self) {
+    pub(crate) unsafe fn reject(self, error: JobError) {
         let vtable = self.header().vtable;
         // SAFETY: nobody else has the closure, nor sees the result before it is there.
         unsafe {
             (vtable.drop_call)(self);
-            (vtable.set_error)(self, JobError::Rejected);
+            (vtable.set_error)(self, error);
             let _ = Life::finish(&raw const self.header().life);
         }
     }

@@ -1,5 +1,6 @@
 //! Getting jobs into a pool.
 
+use super::admit::{self, Door, Held, Pass, Refusal};
 use super::after::{After, Dependency, Need};
 use super::board::{Board, Mode};
 use super::cancel::CancelToken;
@@ -12,12 +13,12 @@ use super::outcome::{SubmitError, TimeoutPhase};
 use super::panic;
 use super::raw::{Call, Options, Parts, Raw};
 use super::reference::JobRef;
-use super::store::Row;
 use crate::Priority;
 use crate::engine::clock;
 use crate::engine::job::JobRef as Entry;
 use crate::engine::registry::Registry;
 use crate::engine::worker::Worker;
+use crate::policy::admission::Ticket;
 use crate::pool::{Pool, with_current_registry};
 use crate::time::after;
 use std::any::Any;
@@ -26,7 +27,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 /// A closure that wants nothing to know.
-struct Plain<F>(F);
+pub(super) struct Plain<F>(pub(super) F);
 
 impl<T: Send + 'static, F: FnOnce() -> T + Send + 'static> Call for Plain<F> {
     type Output = T;
@@ -67,67 +68,34 @@ pub(super) fn list(registry: &Registry, level: u8, entry: Option<Entry>) {
     }
 }
 
-/// Queues jobs whose handles are kept meanwhile, those that lie side by side at once.
-struct Queue<'a> {
-    registry: &'a Registry,
-    level: u8,
-    row: Option<Row>,
-}
-
-impl Queue<'_> {
-    fn add(&mut self, raw: Raw) {
-        let Some(row) = raw.row() else {
-            self.flush();
-            list(self.registry, self.level, Some(raw.entry()));
-            self.registry.notify_of_job(self.level);
-            return;
-        };
-        if !self.row.as_mut().is_some_and(|so_far| so_far.add(&row)) {
-            self.flush();
-            self.row = Some(row);
-        }
-    }
-
-    fn flush(&mut self) {
-        if let Some(row) = self.row.take() {
-            // SAFETY: each was added once, and its handle is kept.
-            list(self.registry, self.level, unsafe { row.queue() });
-            self.registry.notify_of_job(self.level);
-        }
-    }
-}
-
-impl Drop for Queue<'_> {
-    fn drop(&mut self) {
-        self.flush();
-    }
-}
-
 /// What is said of a job beside its closure.
-struct Terms<X> {
+pub(super) struct Terms<X> {
     extra: X,
     level: u8,
     is_timed: bool,
     token: Option<CancelToken>,
+    door: Door,
 }
 
 impl Terms<()> {
-    const PLAIN: Terms<()> =
-        Terms { extra: (), level: Priority::Normal.level(), is_timed: false, token: None };
+    /// Of a job of which nothing is said.
+    pub(super) const fn plain(door: Door) -> Terms<()> {
+        Terms { extra: (), level: Priority::Normal.level(), is_timed: false, token: None, door }
+    }
 }
 
 /// Takes a job in, or gives its closure back. `prepare` is called before anybody else sees the job.
 #[inline]
-fn accept<X: Options, C: Call>(
+pub(super) fn accept<X: Options, C: Call>(
     registry: &Registry,
     call: C,
     terms: Terms<X>,
     prepare: impl FnOnce(Raw),
 ) -> Result<JobHandle<C::Output>, SubmitError<C>> {
     let level = terms.level;
-    let start = |raw| {
+    let start = |raw: Raw, runs_here| {
         prepare(raw);
-        queue(registry, level, raw)
+        if runs_here { raw.run_unqueued() } else { queue(registry, level, raw) }
     };
     accept_to(registry, call, terms, false, start)
 }
@@ -140,7 +108,7 @@ fn accept_gated<X: Options, C: Call>(
     prepare: impl FnOnce(Raw),
     keep: impl FnOnce(Gate),
 ) -> Result<JobHandle<C::Output>, SubmitError<C>> {
-    let start = |raw| {
+    let start = |raw, _| {
         prepare(raw);
         // SAFETY: made waiting, without a gate; our caller has the handle's reference.
         keep(unsafe { Gate::new(raw, registry) });
@@ -155,7 +123,7 @@ fn accept_to<X: Options, C: Call>(
     call: C,
     terms: Terms<X>,
     is_gated: bool,
-    start: impl FnOnce(Raw) -> bool,
+    start: impl FnOnce(Raw, bool) -> bool,
 ) -> Result<JobHandle<C::Output>, SubmitError<C>> {
     registry.check_not_forked();
     panic::watch();
@@ -163,11 +131,18 @@ fn accept_to<X: Options, C: Call>(
     if board.mode() != Mode::Open {
         return Err(SubmitError::ShuttingDown(call));
     }
-    let Terms { extra, level, is_timed, token } = terms;
+    let Terms { extra, level, is_timed, token, door } = terms;
+    let ticket = extra.extra().map_or(Ticket::PLAIN, |extra| extra.ticket);
+    let (held, runs_here) = match admit::ask(registry, &ticket, door, is_gated) {
+        Ok(Pass::Queue(held)) => (held, false),
+        Ok(Pass::RunHere(held)) => (held, true),
+        Err(Refusal::Full) => return Err(SubmitError::Full(call)),
+        Err(Refusal::ShuttingDown) => return Err(SubmitError::ShuttingDown(call)),
+    };
     let (id, enqueued) = (board.accept(1).next(), clock::ticks());
-    let parts = Parts { call, extra, id, level, is_timed, token, enqueued, is_gated };
+    let parts = Parts { call, extra, id, level, is_timed, token, enqueued, is_gated, held };
     let raw = Raw::new(registry, parts);
-    let had_room = start(raw);
+    let had_room = start(raw, runs_here);
     // A shutdown that has not seen our count is seen here: `start` ends with a fence, and so does
     // `Board::advance`.
     if board.mode() != Mode::Open
@@ -194,6 +169,7 @@ fn take_back<X: Options, C: Call>(board: &Board, raw: Raw) -> Option<C> {
         if let Some(extra) = raw.extra() {
             extra.forget_limits(board);
         }
+        raw.give_all_back();
         board.give_back();
         raw.release();
         Some(call)
@@ -201,10 +177,11 @@ fn take_back<X: Options, C: Call>(board: &Board, raw: Raw) -> Option<C> {
 }
 
 /// The handle of a job that was not accepted.
-fn rejected<T: Send + 'static, C: Call<Output = T>>(
+pub(super) fn rejected<T: Send + 'static, C: Call<Output = T>>(
     registry: &Registry,
     error: SubmitError<C>,
 ) -> JobHandle<T> {
+    let end = error.as_end();
     drop(error);
     let id = Board::of(registry).number_of_rejected();
     // It has counted as pending for a moment.
@@ -219,24 +196,47 @@ fn rejected<T: Send + 'static, C: Call<Output = T>>(
         token: None,
         enqueued: clock::ticks(),
         is_gated: false,
+        held: Held::NONE,
     };
     let raw = Raw::new(registry, parts);
     // SAFETY: nobody else knows of the job, whose handle this is.
     unsafe {
-        raw.reject();
+        raw.reject(end);
         JobHandle::new(raw, false)
     }
 }
 
-fn submit_to<T, C>(registry: &Registry, call: C) -> JobHandle<T>
+pub(super) fn submit_to<T, C>(registry: &Registry, call: C) -> JobHandle<T>
 where
     T: Send + 'static,
     C: Call<Output = T>,
 {
-    match accept(registry, call, Terms::PLAIN, |_| ()) {
+    match accept(registry, call, Terms::plain(Door::AsUsual), |_| ()) {
         Ok(handle) => handle,
         Err(error) => rejected(registry, error),
     }
+}
+
+pub(super) fn submit_plain<T, F>(
+    registry: &Registry,
+    f: F,
+    door: Door,
+) -> Result<JobHandle<T>, SubmitError<F>>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    accept(registry, Plain(f), Terms::plain(door), |_| ()).map_err(|error| error.map(|call| call.0))
+}
+
+/// Has `f` run, which has been let in.
+pub(super) fn submit_with<T, F>(registry: &Registry, f: F, held: Held) -> JobHandle<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    let accepted = accept(registry, Plain(f), Terms::plain(Door::With(held)), |_| ());
+    accepted.unwrap_or_else(|error| rejected(registry, error))
 }
 
 /// Has `f` run in the pool that the calling thread is in, else in the global one: see
@@ -263,13 +263,14 @@ impl Pool {
     /// [`job`](Pool::job).
     ///
     /// If the pool has begun to shut down, `f` is dropped, and the handle says
-    /// [`Rejected`](crate::JobError::Rejected); [`try_submit`](Pool::try_submit) gives it back.
+    /// [`Rejected`](crate::JobError::Rejected); [`try_submit`](Pool::try_submit) gives it back. What
+    /// happens if there is no room for it the pool's [limits](crate::PoolBuilder::queue) say.
     ///
     /// # Panics
     /// If the pool was made before a fork(2) of which this process is the child.
     ///
     /// # Blocking
-    /// Never.
+    /// Only if the pool's limits [say so](crate::WhenFull), until there is room.
     ///
     /// ```
     /// let pool = windlass::Pool::new(2)?;
@@ -302,10 +303,15 @@ impl Pool {
         submit_to(self.registry(), WithCx(f))
     }
 
-    /// As [`submit`](Pool::submit), and gives the closure back if it is not accepted.
+    /// Has `f` run, if there is room for it now, and else gives it back.
+    ///
+    /// Who waits for room comes first: while somebody does, there is none.
     ///
     /// # Errors
-    /// If the pool has begun to shut down.
+    /// If there is [no room](crate::PoolBuilder::queue), or the pool has begun to shut down.
+    ///
+    /// # Blocking
+    /// Never.
     ///
     /// ```
     /// use std::time::Duration;
@@ -325,58 +331,7 @@ impl Pool {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let result = accept(self.registry(), Plain(f), Terms::PLAIN, |_| ());
-        result.map_err(|error| error.map(|call| call.0))
-    }
-
-    /// As [`submit`](Pool::submit) for many closures at once, at less cost a job. The handles are
-    /// in the order of the closures, and so do the jobs start.
-    ///
-    /// If the iterator panics, the jobs before that are not submitted.
-    ///
-    /// ```
-    /// let pool = windlass::Pool::new(2)?;
-    /// let handles = pool.submit_many((0..10).map(|n| move || n * n));
-    /// let squares: Vec<i32> = handles.into_iter().map(|handle| handle.wait().unwrap()).collect();
-    /// assert_eq!(squares[9], 81);
-    /// # Ok::<(), windlass::BuildError>(())
-    /// ```
-    pub fn submit_many<T, F>(&self, jobs: impl IntoIterator<Item = F>) -> Vec<JobHandle<T>>
-    where
-        T: Send + 'static,
-        F: FnOnce() -> T + Send + 'static,
-    {
-        let registry = self.registry();
-        registry.check_not_forked();
-        panic::watch();
-        let board = Board::of(registry);
-        let calls: Vec<F> = jobs.into_iter().collect();
-        if board.mode() != Mode::Open {
-            let reject = |f| rejected(registry, SubmitError::ShuttingDown(Plain(f)));
-            return calls.into_iter().map(reject).collect();
-        }
-        let level = Priority::Normal.level();
-        let (mut numbers, enqueued) = (board.accept(calls.len() as u64), clock::ticks());
-        let mut queue = Queue { registry, level, row: None };
-        let queue_one = |f| {
-            let (is_timed, token) = (false, None);
-            let (call, extra, id) = (Plain(f), (), numbers.next());
-            let is_gated = false;
-            let parts = Parts { call, extra, id, level, is_timed, token, enqueued, is_gated };
-            let raw = Raw::new(registry, parts);
-            queue.add(raw);
-            // SAFETY: the job's output is the closure's, and this is its handle.
-            unsafe { JobHandle::new(raw, false) }
-        };
-        let handles = calls.into_iter().map(queue_one).collect::<Vec<_>>();
-        drop(queue);
-        if board.mode() != Mode::Open {
-            // As in `accept`; those that nobody has taken yet are abandoned.
-            for handle in &handles {
-                handle.abandon();
-            }
-        }
-        handles
+        submit_plain(self.registry(), f, Door::Now)
     }
 
     /// Names a job, to say more of it before it is submitted.
@@ -403,12 +358,12 @@ impl Pool {
 /// A job that is about to be submitted. See [`Pool::job`].
 #[must_use = "a job runs only when it is submitted"]
 pub struct JobBuilder<'a> {
-    registry: &'a Registry,
-    options: JobOptions,
-    extra: Extra,
-    token: Option<CancelToken>,
-    deadline: Option<Instant>,
-    after: After,
+    pub(super) registry: &'a Registry,
+    pub(super) options: JobOptions,
+    pub(super) extra: Extra,
+    pub(super) token: Option<CancelToken>,
+    pub(super) deadline: Option<Instant>,
+    pub(super) after: After,
 }
 
 impl<'a> JobBuilder<'a> {
@@ -507,6 +462,18 @@ impl<'a> JobBuilder<'a> {
         self
     }
 
+    /// As [`JobOptions::kind`].
+    pub fn kind(mut self, kind: impl Into<Cow<'static, str>>) -> Self {
+        self.options = self.options.kind(kind);
+        self
+    }
+
+    /// As [`JobOptions::weight`].
+    pub fn weight(mut self, weight: u64) -> Self {
+        self.options = self.options.weight(weight);
+        self
+    }
+
     /// Gives the job a value, which what runs in it finds by its type:
     /// [`JobCx::extension`](crate::JobCx::extension). Of several of one type the last stays.
     ///
@@ -546,24 +513,32 @@ impl<'a> JobBuilder<'a> {
     /// As [`Pool::try_submit`].
     ///
     /// # Errors
-    /// If the pool has begun to shut down.
+    /// As there.
     pub fn try_submit<T, F>(self, f: F) -> Result<JobHandle<T>, SubmitError<F>>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        self.accept(Plain(f)).map_err(|error| error.map(|call| call.0))
+        self.submit_by(f, Door::Now)
+    }
+
+    pub(super) fn submit_by<T, F>(self, f: F, door: Door) -> Result<JobHandle<T>, SubmitError<F>>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        self.accept(Plain(f), door).map_err(|error| error.map(|call| call.0))
     }
 
     fn submit_call<C: Call>(self, call: C) -> JobHandle<C::Output> {
         let registry = self.registry;
-        match self.accept(call) {
+        match self.accept(call, Door::AsUsual) {
             Ok(handle) => handle,
             Err(error) => rejected(registry, error),
         }
     }
 
-    fn accept<C: Call>(self, call: C) -> Result<JobHandle<C::Output>, SubmitError<C>> {
+    fn accept<C: Call>(self, call: C, door: Door) -> Result<JobHandle<C::Output>, SubmitError<C>> {
         let JobBuilder { registry, options, mut extra, token, deadline, after: dependencies } =
             self;
         let board = Board::of(registry);
@@ -582,7 +557,9 @@ impl<'a> JobBuilder<'a> {
             (None, None) => None,
         };
         let is_timed = deadline.is_some() || options.run_timeout.is_some();
-        let terms = Terms { extra, level: options.priority.level(), is_timed, token };
+        let level = options.priority.level();
+        extra.ticket = admit::ticket(board, &options);
+        let terms = Terms { extra, level, is_timed, token, door };
         let prepare = |raw: Raw| {
             if is_bound {
                 let job = JobRef::new(raw);

@@ -1,0 +1,121 @@
+//! Getting many jobs into a pool at once.
+
+use super::admit;
+use super::board::{Board, Mode};
+use super::handle::JobHandle;
+use super::outcome::SubmitError;
+use super::panic;
+use super::raw::{Parts, Raw};
+use super::store::Row;
+use super::submit::{Plain, list, rejected, submit_to};
+use crate::Priority;
+use crate::engine::clock;
+use crate::engine::registry::Registry;
+use crate::pool::Pool;
+
+/// Queues jobs whose handles are kept meanwhile, those that lie side by side at once.
+struct Queue<'a> {
+    registry: &'a Registry,
+    level: u8,
+    row: Option<Row>,
+}
+
+impl Queue<'_> {
+    fn add(&mut self, raw: Raw) {
+        let Some(row) = raw.row() else {
+            self.flush();
+            list(self.registry, self.level, Some(raw.entry()));
+            self.registry.notify_of_job(self.level);
+            return;
+        };
+        if !self.row.as_mut().is_some_and(|so_far| so_far.add(&row)) {
+            self.flush();
+            self.row = Some(row);
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Some(row) = self.row.take() {
+            // SAFETY: each was added once, and its handle is kept.
+            list(self.registry, self.level, unsafe { row.queue() });
+            self.registry.notify_of_job(self.level);
+        }
+    }
+}
+
+impl Drop for Queue<'_> {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// Queues jobs that have been let in, in rows.
+fn queue_many<T, F>(
+    registry: &Registry,
+    calls: impl ExactSizeIterator<Item = F>,
+    handles: &mut Vec<JobHandle<T>>,
+) where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    let board = Board::of(registry);
+    let level = Priority::Normal.level();
+    let (mut numbers, enqueued) = (board.accept(calls.len() as u64), clock::ticks());
+    let held = admit::held_by_each(board);
+    let mut queue = Queue { registry, level, row: None };
+    handles.extend(calls.map(|f| {
+        let (is_timed, token, is_gated) = (false, None, false);
+        let (call, extra, id) = (Plain(f), (), numbers.next());
+        let parts = Parts { call, extra, id, level, is_timed, token, enqueued, is_gated, held };
+        let raw = Raw::new(registry, parts);
+        queue.add(raw);
+        // SAFETY: the job's output is the closure's, and this is its handle.
+        unsafe { JobHandle::new(raw, false) }
+    }));
+}
+
+impl Pool {
+    /// As [`submit`](Pool::submit) for many closures at once, at less cost a job. The handles are
+    /// in the order of the closures, and so do the jobs start.
+    ///
+    /// If the iterator panics, the jobs before that are not submitted. If there is no room for all,
+    /// those for which there is some are submitted together, and the others one by one.
+    ///
+    /// ```
+    /// let pool = windlass::Pool::new(2)?;
+    /// let handles = pool.submit_many((0..10).map(|n| move || n * n));
+    /// let squares: Vec<i32> = handles.into_iter().map(|handle| handle.wait().unwrap()).collect();
+    /// assert_eq!(squares[9], 81);
+    /// # Ok::<(), windlass::BuildError>(())
+    /// ```
+    pub fn submit_many<T, F>(&self, jobs: impl IntoIterator<Item = F>) -> Vec<JobHandle<T>>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let registry = self.registry();
+        registry.check_not_forked();
+        panic::watch();
+        let board = Board::of(registry);
+        let calls: Vec<F> = jobs.into_iter().collect();
+        if board.mode() != Mode::Open {
+            let reject = |f| rejected(registry, SubmitError::ShuttingDown(Plain(f)));
+            return calls.into_iter().map(reject).collect();
+        }
+        let count = calls.len();
+        let (mut calls, mut handles) = (calls.into_iter(), Vec::with_capacity(count));
+        while handles.len() < count {
+            match admit::ask_for_many(board, count - handles.len()) {
+                0 => handles.extend(calls.next().map(|f| submit_to(registry, Plain(f)))),
+                some => queue_many(registry, calls.by_ref().take(some), &mut handles),
+            }
+        }
+        if board.mode() != Mode::Open {
+            // As in `accept`; those that nobody has taken yet are abandoned.
+            for handle in &handles {
+                handle.abandon();
+            }
+        }
+        handles
+    }
+}
