@@ -42,6 +42,12 @@ impl Latch {
         before == PARKED
     }
 
+    /// As [`Self::set`], of a latch that is shared, and so outlives the call.
+    pub(crate) fn set_shared(&self) -> bool {
+        // SAFETY: borrowed, so live until this returns.
+        unsafe { Self::set(self) }
+    }
+
     /// The waiter says that it is about to park. `false`: it must not, the work is done.
     pub(crate) fn announce_park(&self) -> bool {
         // AcqRel: the setter's swap reads this and then knows that a token is needed; on failure

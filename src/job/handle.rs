@@ -4,23 +4,20 @@ use super::board::JobId;
 use super::cancel::CancelCause;
 use super::control::CancelOutcome;
 use super::life::{Continue, Phase};
+use super::told::Told;
 use super::outcome::JobError;
 use super::raw::Raw;
 use super::reference::{JobRef, JobState, JobTimes};
+use super::waiter::{Task, Waiter};
 use crate::Priority;
-use crate::engine::latch::Latch;
-use crate::engine::park::Parker;
-use crate::engine::registry::Registry;
-use crate::engine::sync::{Mutex, lock};
-use crate::engine::unwind;
 use crate::engine::wait;
 use crate::engine::worker::Worker;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// A job that was submitted, and the way to its result.
@@ -52,7 +49,9 @@ pub struct JobHandle<T> {
     cancels: bool,
     /// Whether the submission has woken a worker: so there was room for one more at work.
     had_room: bool,
-    waiter: Option<Arc<Waiter>>,
+    /// Who is told when the job has ended: a thread that waits, a task that awaits.
+    waiter: Option<Arc<Told<Waiter>>>,
+    task: Option<Arc<Told<Task>>>,
     marker: PhantomData<T>,
 }
 
@@ -65,43 +64,12 @@ impl<T> Unpin for JobHandle<T> {}
 impl<T> std::panic::UnwindSafe for JobHandle<T> {}
 impl<T> std::panic::RefUnwindSafe for JobHandle<T> {}
 
-/// Who is told when the job has ended: a thread, or a task.
-struct Waiter {
-    latch: Latch,
-    /// The seat of a worker that waits. Its pool may end as soon as it does.
-    seat: Mutex<Option<(Weak<Registry>, u32)>>,
-    /// For a thread that is no worker.
-    parker: Parker,
-    waker: Mutex<Option<Waker>>,
-}
-
-impl Continue for Waiter {
-    fn go_on(&self) {
-        // SAFETY: the list holds us by an Arc.
-        if unsafe { Latch::set(&raw const self.latch) } {
-            match lock(&self.seat).take() {
-                None => self.parker.unpark(),
-                Some((registry, seat)) => {
-                    // Gone: then nobody waits there any more.
-                    if let Some(registry) = registry.upgrade() {
-                        registry.unpark(seat);
-                    }
-                }
-            }
-        }
-        if let Some(waker) = lock(&self.waker).take() {
-            // A waker is the user's code.
-            let _ = unwind::catch(|| waker.wake()).map_err(unwind::drop_quietly);
-        }
-    }
-}
-
 impl<T> JobHandle<T> {
     /// # Safety
     /// The job's output is a `T`, and this is its only handle, made with it.
     pub(super) unsafe fn new(job: Raw, had_room: bool) -> Self {
-        let (is_taken, cancels, waiter) = (false, false, None);
-        JobHandle { job, is_taken, cancels, had_room, waiter, marker: PhantomData }
+        let (is_taken, cancels, waiter, task) = (false, false, None, None);
+        JobHandle { job, is_taken, cancels, had_room, waiter, task, marker: PhantomData }
     }
 
     /// Waits for the job to end, and returns its result.
@@ -307,33 +275,28 @@ impl<T> JobHandle<T> {
         if wait::spin(|| job.header().life.is_finished()) {
             return;
         }
-        let Some(waiter) = self.attached() else { return };
-        Worker::with_current(|worker| {
-            // A waiter of an earlier wait may be told of the end just now, and look where we sit.
-            let seat = worker.map(|worker| (worker.registry().to_weak(), worker.index()));
-            *lock(&waiter.seat) = seat;
-            match worker {
-                Some(worker) => worker.wait_for_latch(&waiter.latch, deadline),
-                None => wait::park(&waiter.latch, &waiter.parker, deadline),
-            }
-        });
+        if self.waiter.is_none() {
+            self.waiter = job.header().life.attach_new(Waiter::new());
+        }
+        // If there is none, the job has ended.
+        if let Some(waiter) = &self.waiter {
+            waiter.block(deadline);
+        }
     }
 
-    /// What is told when the job ends, `None` if it has.
-    fn attached(&mut self) -> Option<&Arc<Waiter>> {
-        if self.waiter.is_none() {
-            let waiter = Arc::new(Waiter {
-                latch: Latch::new(),
-                seat: Mutex::new(None),
-                parker: Parker::new(),
-                waker: Mutex::new(None),
-            });
-            if !self.job.header().life.attach(Arc::clone(&waiter) as Arc<dyn Continue>) {
-                return None;
-            }
-            self.waiter = Some(waiter);
+    /// Has `cx`'s task woken when the job ends. `false`: it has ended.
+    fn attend(&mut self, cx: &Context<'_>) -> bool {
+        match &self.task {
+            Some(task) => task.set(cx.waker()),
+            None => self.task = self.job.header().life.attach_new(Task::new(cx.waker())),
         }
-        self.waiter.as_ref()
+        // It may have ended before the waker was there.
+        self.task.is_some() && !self.is_finished()
+    }
+
+    /// Has `target` told when the job ends. `false`: it has ended.
+    pub(crate) fn tell(&self, target: impl Continue) -> bool {
+        self.job.header().life.attach_new(target).is_some()
     }
 }
 
@@ -344,16 +307,8 @@ impl<T> Future for JobHandle<T> {
     /// If the result was taken before.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         assert!(!self.is_taken, "the result of the job was taken before");
-        if !self.is_finished()
-            && let Some(waiter) = self.attached()
-        {
-            let old = lock(&waiter.waker).replace(cx.waker().clone());
-            // Outside of the lock: a waker is the user's code.
-            drop(old);
-            // The job may have ended before the waker was there.
-            if !self.is_finished() {
-                return Poll::Pending;
-            }
+        if !self.is_finished() && self.attend(cx) {
+            return Poll::Pending;
         }
         Poll::Ready(self.take())
     }
@@ -361,6 +316,10 @@ impl<T> Future for JobHandle<T> {
 
 impl<T> Drop for JobHandle<T> {
     fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            // The job keeps its share until it ends, but not the waker.
+            task.clear();
+        }
         if self.cancels && !self.is_taken && !self.is_finished() {
             self.job.cancel(CancelCause::Requested);
         }

@@ -21,9 +21,9 @@
 //! I6. A job that waits has a gate (`gate`), which stands for its entry in a lane: whoever takes the
 //!     job out of WAITING leaves the gate a reference, as it does for an entry of a lane.
 
+pub(crate) use super::told::Continue;
+use super::told::{Continuations, Link, Told};
 use crate::engine::sync::{AtomicPtr, AtomicU32, Ordering, spin_loop, thread};
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::ptr;
 use std::sync::Arc;
 
@@ -40,22 +40,9 @@ const HELD: usize = 5;
 const DETACHED: usize = 0b1000;
 const TAGS: usize = PHASE | DETACHED;
 
-/// What happens when a job has ended.
-pub(crate) trait Continue: Send + Sync {
-    /// Called once, by whoever has ended it. Must not unwind, nor block.
-    fn go_on(&self);
-}
-
-/// A link in the list of those. The low bits of its address are the word's.
-#[repr(align(16))]
-pub(crate) struct Continuation {
-    next: Cell<*mut Continuation>,
-    target: Arc<dyn Continue>,
-}
-
 /// See the module.
 pub(crate) struct Life {
-    word: AtomicPtr<Continuation>,
+    word: AtomicPtr<Link>,
     refs: AtomicU32,
 }
 
@@ -67,87 +54,11 @@ pub(crate) enum Phase {
     Finished,
 }
 
-type Told = VecDeque<Arc<dyn Continue>>;
-
-/// Those who are to be told, to be told once.
-#[must_use]
-pub(crate) struct Continuations(*mut Continuation);
-
-impl Continuations {
-    /// Tells them, in the order in which they came. If that ends other jobs, those whom these have
-    /// are told when all of ours have been: so a chain of jobs that end with each other, however
-    /// long, takes no stack.
-    #[inline]
-    pub(crate) fn go_on(self) {
-        if !self.0.is_null() {
-            self.go_on_slow();
-        }
-    }
-
-    #[cold]
-    fn go_on_slow(self) {
-        let mut told = Told::new();
-        let mut next = self.0;
-        while !next.is_null() {
-            // SAFETY: a box that `attach` gave away, and that we have taken from the list.
-            let node = unsafe { Box::from_raw(next) };
-            next = node.next.get();
-            told.push_front(node.target);
-        }
-        // A thread that is about to end does without.
-        let join = |telling: &RefCell<Option<Told>>| match &mut *telling.borrow_mut() {
-            Some(queue) => {
-                queue.append(&mut told);
-                false
-            }
-            none => {
-                *none = Some(Told::new());
-                true
-            }
-        };
-        let is_outermost = TELLING.try_with(join).unwrap_or(false);
-        loop {
-            while let Some(target) = told.pop_front() {
-                target.go_on();
-            }
-            if !is_outermost {
-                return;
-            }
-            told = TELLING.with(|telling| {
-                let mut telling = telling.borrow_mut();
-                let queue = telling.as_mut().map(std::mem::take).unwrap_or_default();
-                if queue.is_empty() {
-                    *telling = None;
-                }
-                queue
-            });
-            if told.is_empty() {
-                return;
-            }
-        }
-    }
-}
-
-#[cfg(not(any(loom, shuttle)))]
-thread_local! {
-    /// Those who are to be told by a thread that tells others already.
-    static TELLING: RefCell<Option<Told>> = const { RefCell::new(None) };
-}
-// The threads of both are tasks of one thread.
-#[cfg(loom)]
-loom::thread_local! {
-    static TELLING: RefCell<Option<Told>> = RefCell::new(None);
-}
-#[cfg(all(shuttle, not(loom)))]
-shuttle::thread_local! {
-    static TELLING: RefCell<Option<Told>> = RefCell::new(None);
-}
-
-fn tag(word: *mut Continuation) -> usize {
+fn tag(word: *mut Link) -> usize {
     word.addr() & TAGS
 }
 
-fn with_tag(word: *mut Continuation, tag: usize) -> *mut Continuation {
+fn with_tag(word: *mut Link, tag: usize) -> *mut Link {
     word.map_addr(|addr| (addr & !TAGS) | tag)
 }
 
@@ -314,23 +225,28 @@ impl Life {
 
     /// Has `target` told when the job ends. `false`: it has ended.
     pub(crate) fn attach(&self, target: Arc<dyn Continue>) -> bool {
+        self.attach_new(target).is_some()
+    }
+
+    /// As [`Self::attach`], and puts it into one allocation with its link. `None`: it has ended.
+    pub(crate) fn attach_new<C: Continue>(&self, target: C) -> Option<Arc<Told<C>>> {
         let mut word = self.word.load(Ordering::Acquire);
         if tag(word) & PHASE == FINISHED {
-            return false;
+            return None;
         }
-        let node =
-            Box::into_raw(Box::new(Continuation { next: Cell::new(ptr::null_mut()), target }));
+        let told = Told::new(target);
+        let node = Link::of(&told);
         loop {
             if tag(word) & PHASE == FINISHED {
                 // SAFETY: nobody else has seen it.
-                drop(unsafe { Box::from_raw(node) });
-                return false;
+                unsafe { Link::take_back(node, &told) };
+                return None;
             }
             // SAFETY: ours until the exchange succeeds.
-            unsafe { (*node).next.set(with_tag(word, 0)) };
+            unsafe { Link::set_next(node, with_tag(word, 0)) };
             let next = with_tag(node, tag(word));
             match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return true,
+                Ok(_) => return Some(told),
                 Err(seen) => word = seen,
             }
         }

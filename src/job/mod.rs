@@ -17,6 +17,8 @@
 //! | `reserve` | the ways in that wait for so long, or without a thread; room that is taken before there is a job |
 //! | `options` | what may be said of a job |
 //! | `handle`, `reference` | what the outside holds of a job, with its type and without |
+//! | `told` | the list of those who are told of an end |
+//! | `waiter` | a thread or a task that waits, and how it is told |
 //! | `cx` | what a job sees of itself |
 //! | `context` | what the work on a thread belongs to |
 //! | `outcome` | errors |
@@ -50,6 +52,8 @@ mod shutdown;
 mod slab;
 mod store;
 mod submit;
+mod told;
+pub(crate) mod waiter;
 
 pub use after::Dependency;
 pub(crate) use board::Board;

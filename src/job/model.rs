@@ -1,20 +1,19 @@
 //! The parts of the jobs that loom's models drive (`tests/loom_jobs.rs`), as `engine::model`.
 
-use super::{life, ready};
+use super::{life, ready, told};
 use std::fmt;
-use std::sync::Arc;
 
 /// [`life::Life`].
 #[repr(transparent)]
 pub struct Life(life::Life);
 
-/// [`life::Continuations`].
+/// [`told::Continuations`].
 #[must_use]
-pub struct Continuations(life::Continuations);
+pub struct Continuations(told::Continuations);
 
 struct Calls<F>(F);
 
-impl<F: Fn() + Send + Sync> life::Continue for Calls<F> {
+impl<F: Fn() + Send + Sync> told::Continue for Calls<F> {
     fn go_on(&self) {
         (self.0)();
     }
@@ -85,7 +84,7 @@ impl Life {
         self.0.detach()
     }
     pub fn attach(&self, target: impl Fn() + Send + Sync + 'static) -> bool {
-        self.0.attach(Arc::new(Calls(target)))
+        self.0.attach(std::sync::Arc::new(Calls(target)))
     }
     pub fn retain(&self) {
         self.0.retain();
