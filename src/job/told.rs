@@ -137,7 +137,7 @@ impl Continuations {
         });
         // A thread that is about to end has no such row.
         let keeps_row = is_outermost.is_ok();
-        if is_outermost == Ok(false) {
+        if matches!(is_outermost, Ok(false)) {
             return;
         }
         while !row.first.is_null() {
