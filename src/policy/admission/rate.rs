@@ -1,7 +1,8 @@
 //! How many jobs of a kind may begin in a time: a bucket of tokens that fills up evenly.
 //!
 //! It is kept as one number, the time at which the bucket will be full again, so nothing is lost by
-//! looking often, nor by looking seldom, as long as the bucket does not overflow.
+//! looking often. By looking seldom nothing is lost as long as the bucket does not overflow: who comes
+//! up to one interval late for a full bucket has that time credited to the next.
 
 use crate::engine::sync::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,8 +12,8 @@ const PARTS: f64 = 16.0;
 
 /// How many jobs of a kind may begin in a time, for [`QueueLimits::rate`](crate::QueueLimits::rate).
 ///
-/// In any time `t` no more begin than the rate times `t`, and the [burst](Self::burst). If there are
-/// always some that wait, it is the rate itself, in the long run exactly.
+/// In any time `t` no more begin than the rate times `t`, the [burst](Self::burst), and one. If there
+/// are always some that wait, it is the rate itself, in the long run exactly.
 ///
 /// ```
 /// use windlass::{Pool, QueueLimits, Rate, SubmitError};
@@ -76,7 +77,7 @@ pub(crate) struct Bucket {
 impl Bucket {
     pub(crate) fn new(rate: &Rate) -> Self {
         let interval = (1e9 * PARTS / rate.per_second).round() as u64;
-        let burst = rate.burst.unwrap_or((rate.per_second / 100.0) as u32).max(1);
+        let burst = rate.burst.unwrap_or((rate.per_second / 100.0).ceil() as u32).max(1);
         Bucket {
             interval,
             burst: interval.saturating_mul(u64::from(burst - 1)),
@@ -120,7 +121,9 @@ impl Bucket {
     fn next(&self, full_at: u64, now: u64) -> (u64, u64) {
         let parts = now.saturating_mul(PARTS as u64);
         let begins = parts.max(full_at.saturating_sub(self.burst));
-        (begins.div_ceil(PARTS as u64), begins.max(full_at).saturating_add(self.interval))
+        let is_credited = begins.saturating_sub(full_at) < self.interval;
+        let from = if is_credited { full_at } else { begins };
+        (begins.div_ceil(PARTS as u64), from.saturating_add(self.interval))
     }
 }
 
@@ -159,7 +162,7 @@ mod tests {
     /// Polled each 10 ms, as a tick would: the default burst is what comes together in that time.
     #[test]
     fn a_slow_poll_loses_nothing() {
-        for per_second in [1, 99, 1_000, 1_000_000_u64] {
+        for per_second in [1, 99, 999, 1_000, 1_000_000_u64] {
             let bucket = Bucket::new(&Rate::per_second(per_second as f64));
             let (mut now, mut taken) = (SECOND, 0_u64);
             for _ in 0..10_000 {
