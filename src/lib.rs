@@ -188,7 +188,7 @@ pub use par::{
     par_chunks, par_chunks_mut, par_for_each, par_map, par_map_reduce, try_par_for_each,
     try_par_map,
 };
-pub use policy::{Bound, Priority, QueueLimits, QueueStats, WhenFull};
+pub use policy::{Bound, Priority, QueueEvent, QueueLimits, QueueStats, Rate, WhenFull};
 pub use pool::Pool;
 #[cfg(any(test, feature = "test-util"))]
 pub use time::ManualClock;

@@ -221,7 +221,7 @@ fn limits_that_make_no_sense_are_refused() {
 fn a_closure_without_room_comes_back() {
     at_each_width(rejecting(Bound::jobs(1)), |pool| {
         let live = Arc::new(Live::new());
-        let (gate, blockers) = block(&pool);
+        let (gate, blockers) = block(pool);
         let queued = pool.submit(|| 1);
         let value = String::from("precious");
         match pool.try_submit(move || value) {
@@ -368,7 +368,7 @@ fn a_guest_is_never_held_up_by_a_full_queue() {
         });
         assert_eq!(sum, 190);
         assert!(pool.wait_idle(LONG));
-        assert_all_back(&pool, 1);
+        assert_all_back(pool, 1);
     });
 }
 
@@ -408,7 +408,7 @@ fn each_way_to_end_gives_the_tokens_back() {
         let panicked = pool.submit(|| throw::<()>(()));
         assert!(panicked.wait().is_err());
         all_back("panicked");
-        let (gate, blockers) = block(&pool);
+        let (gate, blockers) = block(pool);
         let job = pool.job("cancelled").weight(7).submit(|| 1);
         assert_eq!(pool.queue_stats().weight, Some(7 + pool.num_workers() as u64));
         assert_eq!(job.cancel(), CancelOutcome::Removed);

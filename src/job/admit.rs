@@ -7,13 +7,19 @@
 #![forbid(unsafe_code)]
 
 use super::board::Board;
+use super::drain::Drain;
+use super::gate::Gate;
+use super::life::Phase;
 use super::options::JobOptions;
 use super::raw::Raw;
+use super::reference::{JobRef, JobState};
 use crate::engine::registry::{self, Registry};
 use crate::engine::sync::Ordering;
 use crate::engine::worker::Worker;
-use crate::policy::WhenFull;
-use crate::policy::admission::{Admission, Entered, Ticket, Until, Verdict, Waiter};
+use crate::policy::admission::{
+    Admission, Entered, Entry, Listed, Order, Ticket, Until, Verdict, Waiter, Which, nanoseconds,
+};
+use crate::policy::{QueueLimits, WhenFull};
 use crate::time::after;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,9 +69,77 @@ pub(super) enum Refusal {
     ShuttingDown,
 }
 
+/// Where jobs come into a pool that has limits.
+pub(crate) struct Entrance {
+    pub(super) admission: Admission,
+    /// What a job has of which nothing is said.
+    plain: Held,
+    /// Who is queued, if that is asked for.
+    order: Option<Order<JobRef>>,
+    /// When the pool was built, by its clock.
+    built: Instant,
+    pub(super) drain: Drain,
+}
+
+impl Listed for JobRef {
+    fn is_queued(&self) -> bool {
+        matches!(self.state(), JobState::Waiting | JobState::Queued)
+    }
+}
+
+impl Entrance {
+    pub(crate) fn new(limits: QueueLimits, shards: usize, now: Instant) -> Self {
+        let admission = Admission::new(limits, shards);
+        let (until_start, until_end) = admission.plain_has();
+        let plain = Held(u8::from(until_start) * Held::QUEUE | u8::from(until_end) * Held::REST);
+        let order = admission.needs_order().then(|| Order::new(shards));
+        Entrance { admission, plain, order, built: now, drain: Drain::new() }
+    }
+
+    /// Lets nobody in any more.
+    pub(crate) fn close(&self) {
+        self.admission.close();
+        if let Some(order) = &self.order {
+            order.clear();
+        }
+    }
+
+    #[inline]
+    fn held(&self, ticket: &Ticket) -> Held {
+        if *ticket == Ticket::PLAIN { self.plain } else { Held::ALL }
+    }
+
+    /// In nanoseconds since the pool was built.
+    pub(super) fn now(&self, board: &Board) -> u64 {
+        nanoseconds(board.now().saturating_duration_since(self.built))
+    }
+
+    /// Whether somebody has waited too long, for a job of this level.
+    #[inline]
+    pub(super) fn is_overdue(&self, board: &Board, level: u8) -> bool {
+        let Some(order) = &self.order else { return false };
+        self.admission.is_overdue(level, || self.now(board), || order.waits_since(level))
+    }
+
+    /// Pushes others out, until there is room. `None`: there are none to push out.
+    fn push_in(&self, board: &Board, ticket: &Ticket, which: Which) -> Option<Pass> {
+        let order = self.order.as_ref().expect("made for those who push in");
+        if which == Which::Oldest {
+            while self.is_overdue(board, ticket.level) {
+                order.find_waiting(ticket.level)?.raw().evict();
+            }
+        }
+        while let Err(limit) = self.admission.try_enter(ticket, board.shard()) {
+            // One that has just started has made room as well.
+            order.find(self.admission.among(limit), which)?.raw().evict();
+        }
+        Some(Pass::Queue(self.held(ticket)))
+    }
+}
+
 /// What a job with options counts for.
 pub(super) fn ticket(board: &Board, options: &JobOptions) -> Ticket {
-    let kind = |name: &str| board.admission()?.kind(name);
+    let kind = |name: &str| board.entrance()?.admission.kind(name);
     Ticket {
         weight: options.weight.unwrap_or(1),
         level: options.priority.level(),
@@ -83,39 +157,56 @@ pub(super) fn ask(
     is_gated: bool,
 ) -> Result<Pass, Refusal> {
     let board = Board::of(registry);
-    let Some(admission) = board.admission() else { return Ok(Pass::Queue(Held::NONE)) };
+    let Some(entrance) = board.entrance() else { return Ok(Pass::Queue(Held::NONE)) };
     if let Door::With(held) = door {
         return Ok(Pass::Queue(held));
     }
-    if admission.try_enter(ticket, board.shard()) {
-        return Ok(Pass::Queue(Held::ALL));
+    let is_overdue = entrance.is_overdue(board, ticket.level);
+    if !is_overdue && entrance.admission.try_enter(ticket, board.shard()).is_ok() {
+        return Ok(Pass::Queue(entrance.held(ticket)));
     }
-    ask_when_full(registry, admission, ticket, door, is_gated)
+    let asked = ask_when_full(registry, entrance, ticket, (door, is_gated, is_overdue));
+    if asked == Err(Refusal::Full) {
+        entrance.admission.refuse();
+    }
+    asked
 }
 
 #[cold]
 fn ask_when_full(
     registry: &Registry,
-    admission: &Admission,
+    entrance: &Entrance,
     ticket: &Ticket,
-    door: Door,
-    is_gated: bool,
+    (door, is_gated, is_overdue): (Door, bool, bool),
 ) -> Result<Pass, Refusal> {
+    let Entrance { admission, .. } = entrance;
+    let board = Board::of(registry);
     let is_inside = Worker::with_seat_in(registry, |seat| seat.is_some());
+    let full = Err(Refusal::Full);
     let limit = match (door, admission.when_full()) {
-        (Door::Now | Door::With(_), _) | (Door::AsUsual, WhenFull::Reject) => {
-            return Err(Refusal::Full);
-        }
-        (Door::Within(_), _) if is_inside => return Err(Refusal::Full),
+        (Door::Now | Door::With(_), _) | (Door::AsUsual, WhenFull::Reject) => return full,
+        (Door::Within(_), _) if is_inside || is_overdue => return full,
         (Door::Within(limit), _) => Some(limit),
+        (_, WhenFull::DropOldest) => {
+            return entrance.push_in(board, ticket, Which::Oldest).ok_or(Refusal::Full);
+        }
+        (_, WhenFull::DropNewest | WhenFull::DropLowest) if is_overdue => return full,
+        (_, WhenFull::DropNewest) => {
+            return entrance.push_in(board, ticket, Which::Newest).ok_or(Refusal::Full);
+        }
+        (_, WhenFull::DropLowest) => {
+            let which = Which::LowestBelow(ticket.level);
+            return entrance.push_in(board, ticket, which).ok_or(Refusal::Full);
+        }
         (_, when) if is_inside || when == WhenFull::CallerRuns && is_gated => {
-            admission.limits().force(&admission.needs(ticket));
-            return Ok(Pass::Queue(Held::ALL));
+            admission.force(ticket);
+            return Ok(Pass::Queue(entrance.held(ticket)));
         }
         (_, WhenFull::CallerRuns) => {
-            admission.limits().force(&admission.needs_until(ticket, Until::End));
-            return Ok(Pass::RunHere(Held(Held::REST)));
+            admission.force_to_run(ticket);
+            return Ok(Pass::RunHere(Held(entrance.held(ticket).0 & Held::REST)));
         }
+        (_, WhenFull::Timeout(_) | WhenFull::Block) if is_overdue => return full,
         (_, WhenFull::Timeout(limit)) => Some(limit),
         (_, WhenFull::Block) => None,
     };
@@ -126,9 +217,45 @@ fn ask_when_full(
         Standing::Waiting(place) => match registry::blocking(|| place.waiter.park(deadline)) {
             Verdict::Granted => Ok(Pass::Queue(place.take())),
             Verdict::Closed => Err(Refusal::ShuttingDown),
-            Verdict::Waits => Err(Refusal::Full),
+            Verdict::Waits => full,
         },
     }
+}
+
+/// Whether a job of that kind comes too early to be let in.
+#[inline]
+pub(super) fn comes_too_early(board: &Board, ticket: &Ticket) -> bool {
+    let Some(entrance) = board.entrance().filter(|_| ticket.kind.is_some()) else { return false };
+    let bucket = entrance.admission.rate(ticket).filter(|bucket| bucket.refuses);
+    let is_early = bucket.is_some_and(|bucket| !bucket.take(entrance.now(board)));
+    if is_early {
+        entrance.admission.refuse();
+    }
+    is_early
+}
+
+/// Whether a job of that kind has a time before which it must not begin.
+pub(super) fn is_paced(board: &Board, ticket: &Ticket) -> bool {
+    let rate = board.entrance().and_then(|entrance| entrance.admission.rate(ticket));
+    rate.is_some_and(|bucket| !bucket.refuses)
+}
+
+/// Holds the gate of a job back until its kind may begin. `None`: it is opened then.
+pub(super) fn pace(registry: &Registry, gate: Gate, job: Raw) -> Option<Gate> {
+    let board = Board::of(registry);
+    let extra = job.extra().expect("a job with a gate has options");
+    // Relaxed: whoever has the gate does this.
+    let entrance = board.entrance().filter(|_| extra.is_paced.swap(false, Ordering::Relaxed));
+    let Some(entrance) = entrance else { return Some(gate) };
+    let bucket = entrance.admission.rate(&extra.ticket).expect("a job that is paced has a rate");
+    let now = entrance.now(board);
+    let begins = bucket.take_next(now);
+    if begins <= now {
+        return Some(gate);
+    }
+    let at = after(entrance.built, Duration::from_nanos(begins));
+    board.timer().insert(at, move || gate.open());
+    None
 }
 
 /// What has become of somebody who would wait.
@@ -141,9 +268,9 @@ pub(super) enum Standing {
 /// Gets in, or stands in line. From inside of the pool too: that nobody blocks is up to the caller.
 pub(super) fn stand_in_line(registry: &Registry, ticket: &Ticket) -> Standing {
     let board = Board::of(registry);
-    let Some(admission) = board.admission() else { return Standing::In(Held::NONE) };
-    match admission.limits().enter(&admission.needs(ticket), board.shard()) {
-        Entered::In => Standing::In(Held::ALL),
+    let Some(entrance) = board.entrance() else { return Standing::In(Held::NONE) };
+    match entrance.admission.enter(ticket, board.shard()) {
+        Entered::In => Standing::In(entrance.held(ticket)),
         Entered::Waiting(waiter) => {
             let registry = registry.to_arc();
             Standing::Waiting(Place { waiter, registry, ticket: *ticket, is_taken: false })
@@ -166,7 +293,12 @@ impl Place {
     pub(super) fn take(mut self) -> Held {
         debug_assert_eq!(self.waiter.verdict(), Verdict::Granted);
         self.is_taken = true;
-        Held::ALL
+        self.held()
+    }
+
+    fn held(&self) -> Held {
+        let entrance = Board::of(&self.registry).entrance().expect("there is a line");
+        entrance.held(&self.ticket)
     }
 }
 
@@ -176,16 +308,16 @@ impl Drop for Place {
             return;
         }
         let board = Board::of(&self.registry);
-        let admission = board.admission().expect("there is a line");
-        if admission.limits().withdraw(&self.waiter) {
-            give_back(board, &self.ticket, Held::ALL);
+        let entrance = board.entrance().expect("there is a line");
+        if entrance.admission.withdraw(&self.waiter) {
+            give_back(board, &self.ticket, self.held());
         }
     }
 }
 
 /// Gives tokens back, and so lets others in.
 pub(super) fn give_back(board: &Board, ticket: &Ticket, held: Held) {
-    let Some(admission) = board.admission() else { return };
+    let Some(Entrance { admission, .. }) = board.entrance() else { return };
     if held.0 & Held::QUEUE != 0 {
         admission.give(ticket, Until::Start, board.shard());
     }
@@ -210,42 +342,56 @@ impl Raw {
         }
     }
 
-    /// It has ended, or is about to. The caller has claimed it.
+    /// It has ended, or is about to. The caller has claimed it, or has found it ended.
     #[inline]
     pub(super) fn give_all_back(self) {
-        let held = self.header().held.load(Ordering::Relaxed);
-        if held != 0 {
-            self.header().held.store(0, Ordering::Relaxed);
+        if self.header().held.load(Ordering::Relaxed) != 0 {
+            // Who would queue it once more may find at the same time that it has been ended.
+            let held = self.header().held.swap(0, Ordering::Relaxed);
             give_back(self.board(), &self.ticket(), Held(held));
         }
     }
 
-    /// It has run and waits to be run once more: as long as it waits, it is not in anybody's way.
+    /// It has run and waits to be run once more: as long as it waits, it is in nobody's way.
     #[allow(dead_code, reason = "for jobs that are tried again")]
     pub(super) fn step_aside(self) {
         self.give_all_back();
     }
 
-    /// It is about to be queued once more. There is always room for it: it was let in before.
+    /// Its gate is about to be opened once more. There is always room for it: it was let in before.
     #[allow(dead_code, reason = "for jobs that are tried again")]
     pub(super) fn step_in_again(self) {
-        let board = self.board();
-        if let Some(admission) = board.admission() {
-            admission.limits().force(&admission.needs(&self.ticket()));
-            self.header().held.store(Held::ALL.0, Ordering::Relaxed);
+        if let Some(entrance) = self.board().entrance() {
+            let ticket = self.ticket();
+            entrance.admission.force(&ticket);
+            self.header().held.store(entrance.held(&ticket).0, Ordering::Relaxed);
+        }
+    }
+
+    /// Lists it where those are found that may have to go. It is about to be queued.
+    #[inline]
+    pub(super) fn list_in_order(self, board: &Board) {
+        if let Some(entrance) = board.entrance()
+            && let Some(order) = &entrance.order
+        {
+            let (ticket, at) = (self.ticket(), entrance.now(board));
+            let is_gated = self.phase() == Phase::Waiting;
+            let entry = Entry { at, kind: ticket.kind, is_gated, job: JobRef::new(self) };
+            order.add(board.shard(), ticket.level, entry);
         }
     }
 }
 
 /// Asks for room for up to so many jobs of which nothing is said, and says for how many there is.
 pub(super) fn ask_for_many(board: &Board, count: usize) -> usize {
-    match board.admission() {
+    match board.entrance() {
         None => count,
-        Some(admission) => admission.enter_many(count as u64) as usize,
+        Some(entrance) if entrance.is_overdue(board, Ticket::PLAIN.level) => 0,
+        Some(entrance) => entrance.admission.enter_many(count as u64) as usize,
     }
 }
 
 /// What each of those has.
 pub(super) fn held_by_each(board: &Board) -> Held {
-    if board.admission().is_some() { Held::ALL } else { Held::NONE }
+    board.entrance().map_or(Held::NONE, |entrance| entrance.plain)
 }

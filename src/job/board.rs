@@ -9,6 +9,7 @@
 //!     sum over `resolved`, read first, is the sum over `accepted`, read second, there was no
 //!     pending job in between.
 
+use super::admit::Entrance;
 use super::outcome::JobOutcome;
 use super::raw::Raw;
 use super::reference::JobRef;
@@ -17,7 +18,6 @@ use crate::engine::registry::Registry;
 use crate::engine::sync::{AtomicU8, AtomicU64, Mutex, Ordering, fence, lock};
 use crate::engine::worker::Worker;
 use crate::policy::QueueLimits;
-use crate::policy::admission::Admission;
 use crate::time::{Clock, RealClock, Timer};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
@@ -55,7 +55,7 @@ impl fmt::Display for JobId {
 }
 
 /// One count for each [`JobOutcome`].
-const OUTCOMES: usize = 6;
+const OUTCOMES: usize = 7;
 
 #[derive(Default)]
 struct Shard {
@@ -98,6 +98,8 @@ pub struct JobCounts {
     pub skipped: u64,
     /// Never started, because the pool was shut down.
     pub abandoned: u64,
+    /// Never started, because they were pushed out to make room for others.
+    pub evicted: u64,
     /// Of those that have timed out: whose closure has not returned yet, and keeps a worker.
     pub overrunning: u64,
 }
@@ -111,6 +113,7 @@ impl JobCounts {
             + self.timed_out
             + self.skipped
             + self.abandoned
+            + self.evicted
     }
 
     /// Those that have been accepted and have not ended.
@@ -142,7 +145,7 @@ pub(crate) struct Board {
     /// None: the real one.
     clock: Option<Arc<dyn Clock>>,
     /// None: all jobs are let in.
-    admission: Option<Box<Admission>>,
+    entrance: Option<Box<Entrance>>,
     pub(super) timer: OnceLock<Timer>,
 }
 
@@ -181,12 +184,13 @@ impl Board {
         clock: Option<Arc<dyn Clock>>,
         limits: Option<QueueLimits>,
     ) -> Self {
-        let admission = limits.map(|limits| Box::new(Admission::new(limits, SHARED + width)));
+        let now = clock.as_ref().map_or_else(Instant::now, |clock| clock.now());
+        let entrance = limits.map(|limits| Box::new(Entrance::new(limits, SHARED + width, now)));
         Board {
             mode: AtomicU8::new(Mode::Open as u8),
             shards: (0..SHARED + width).map(|_| CachePadded::default()).collect(),
             clock,
-            admission,
+            entrance,
             timer: OnceLock::new(),
         }
     }
@@ -209,8 +213,8 @@ impl Board {
         self.mode.fetch_max(mode as u8, Ordering::AcqRel);
         // Pairs with the fence after a push: either whoever pushes sees the mode, or we see its job.
         fence(Ordering::SeqCst);
-        if let Some(admission) = &self.admission {
-            admission.limits().close();
+        if let Some(entrance) = &self.entrance {
+            entrance.close();
         }
     }
 
@@ -232,8 +236,8 @@ impl Board {
 
     /// The limits of the pool, if it has any.
     #[inline]
-    pub(super) fn admission(&self) -> Option<&Admission> {
-        self.admission.as_deref()
+    pub(super) fn entrance(&self) -> Option<&Entrance> {
+        self.entrance.as_deref()
     }
 
     // ---- counting
@@ -317,6 +321,7 @@ impl Board {
             timed_out: outcome(JobOutcome::TimedOut),
             skipped: outcome(JobOutcome::Skipped),
             abandoned: outcome(JobOutcome::Abandoned),
+            evicted: outcome(JobOutcome::Evicted),
             overrunning: 0,
         };
         let resolved = sum(&|shard| shard.resolved.load(Ordering::Acquire));

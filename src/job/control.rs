@@ -139,6 +139,16 @@ impl Raw {
         }
     }
 
+    /// Ends it if it has not started: another is to have its room.
+    pub(super) fn evict(self) {
+        if self.claim_beside(Life::claim_to_end) {
+            let registry = self.registry();
+            // SAFETY: claimed, and the caller owns a reference.
+            unsafe { self.end_unstarted(JobOutcome::Evicted, JobError::Evicted) };
+            registry.tell_idle();
+        }
+    }
+
     /// Discards what a lane held, at the end of the pool.
     ///
     /// # Safety

@@ -6,6 +6,7 @@
 //!
 //! The board lists such jobs, so that the end of their pool finds them.
 
+use super::admit;
 use super::board::{Board, Mode};
 use super::outcome::{JobError, JobOutcome, SkipCause};
 use super::raw::Raw;
@@ -47,12 +48,25 @@ impl Gate {
 
     /// Has the job queued: it waits for a worker now. If it has been ended meanwhile, that is all.
     pub(crate) fn open(self) {
-        let Some((job, registry)) = self.into_parts() else { return };
+        let gate = match self.registry.upgrade() {
+            Some(registry) => {
+                let job = self.job;
+                match admit::pace(&registry, self, job) {
+                    Some(gate) => gate,
+                    // It is opened when the time has come.
+                    None => return,
+                }
+            }
+            None => self,
+        };
+        let Some((job, registry)) = gate.into_parts() else { return };
         let (board, level) = (Board::of(&registry), job.level());
         let extra = job.extra().expect("a job with a gate has options");
         extra.ready.store(clock::ticks(), Ordering::Relaxed);
         extra.unlist_waiting(board);
         if !job.header().life.open() {
+            // If it was let in once more for this.
+            job.give_all_back();
             // SAFETY: whoever has ended the job has left us this reference (`life` I6).
             return unsafe { job.release() };
         }

@@ -68,6 +68,7 @@ fn queue_many<T, F>(
         let (call, extra, id) = (Plain(f), (), numbers.next());
         let parts = Parts { call, extra, id, level, is_timed, token, enqueued, is_gated, held };
         let raw = Raw::new(registry, parts);
+        raw.list_in_order(board);
         queue.add(raw);
         // SAFETY: the job's output is the closure's, and this is its handle.
         unsafe { JobHandle::new(raw, false) }

@@ -13,6 +13,7 @@
 //! | `board` | what the jobs of a pool have in common: counts, what runs, the timer |
 //! | `submit` | the ways in |
 //! | `admit` | whether there is room for a job, and what it gives back when |
+//! | `drain` | how long the queue takes |
 //! | `many` | the way in for many at once |
 //! | `reserve` | the ways in that wait for so long, or without a thread; room that is taken before there is a job |
 //! | `options` | what may be said of a job |
@@ -34,6 +35,7 @@ mod cancel;
 mod context;
 mod control;
 mod cx;
+mod drain;
 mod gate;
 mod handle;
 mod lazy;

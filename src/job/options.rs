@@ -5,7 +5,7 @@ use super::board::{Board, Listed};
 use super::cancel::CancelCallback;
 use super::raw::Raw;
 use crate::Priority;
-use crate::engine::sync::{AtomicU64, Mutex, lock};
+use crate::engine::sync::{AtomicBool, AtomicU64, Mutex, lock};
 use crate::policy::admission::Ticket;
 use crate::time::TimerKey;
 use std::any::{Any, TypeId};
@@ -98,6 +98,8 @@ pub(crate) struct Extra {
     pub(super) deadline: Option<Instant>,
     /// What it counts for where jobs are limited.
     pub(super) ticket: Ticket,
+    /// Whether its kind has a time before which it must not begin.
+    pub(super) is_paced: AtomicBool,
     /// When it could start, in ticks; 0: when it was submitted.
     pub(super) ready: AtomicU64,
     /// What will end it if nothing else does.

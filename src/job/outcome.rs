@@ -38,6 +38,11 @@ pub enum JobError {
     Rejected,
     /// It was never accepted: there was [no room](crate::PoolBuilder::queue) for it.
     Full,
+    /// It was never accepted: its kind had come too [often](crate::Rate::or_refuse).
+    RateLimited,
+    /// It was accepted, and pushed out before it started, to make [room](crate::WhenFull) for
+    /// another.
+    Evicted,
     /// It was accepted, and the pool was shut down before it started.
     Abandoned,
 }
@@ -59,16 +64,19 @@ pub enum JobOutcome {
     Skipped,
     /// It was accepted, and the pool was shut down before it started.
     Abandoned,
+    /// It was accepted, and pushed out before it started, to make room for another.
+    Evicted,
 }
 
 impl JobOutcome {
-    const ALL: [JobOutcome; 6] = [
+    const ALL: [JobOutcome; 7] = [
         JobOutcome::Completed,
         JobOutcome::Panicked,
         JobOutcome::Cancelled,
         JobOutcome::TimedOut,
         JobOutcome::Skipped,
         JobOutcome::Abandoned,
+        JobOutcome::Evicted,
     ];
 
     /// From a byte; `None`: the job has not ended.
@@ -86,6 +94,7 @@ impl fmt::Display for JobOutcome {
             JobOutcome::TimedOut => "timed out",
             JobOutcome::Skipped => "was skipped",
             JobOutcome::Abandoned => "was abandoned",
+            JobOutcome::Evicted => "was pushed out of the queue",
         })
     }
 }
@@ -140,6 +149,8 @@ impl fmt::Display for JobError {
             JobError::Skipped { because } => write!(f, "the job was skipped: {because}"),
             JobError::Rejected => f.write_str("the job was not accepted: the pool shuts down"),
             JobError::Full => f.write_str("the job was not accepted: the queue is full"),
+            JobError::RateLimited => f.write_str("the job was not accepted: it came too early"),
+            JobError::Evicted => f.write_str("the job was pushed out of the queue"),
             JobError::Abandoned => f.write_str("the pool was shut down before the job started"),
         }
     }
@@ -279,13 +290,15 @@ pub enum SubmitError<F> {
     ShuttingDown(F),
     /// There is [no room](crate::PoolBuilder::queue) for it.
     Full(F),
+    /// Its kind has come too [often](crate::Rate::or_refuse).
+    RateLimited(F),
 }
 
 impl<F> SubmitError<F> {
     /// The closure that was to be run.
     pub fn into_inner(self) -> F {
         match self {
-            SubmitError::ShuttingDown(f) | SubmitError::Full(f) => f,
+            SubmitError::ShuttingDown(f) | SubmitError::Full(f) | SubmitError::RateLimited(f) => f,
         }
     }
 
@@ -293,6 +306,7 @@ impl<F> SubmitError<F> {
         match self {
             SubmitError::ShuttingDown(inner) => SubmitError::ShuttingDown(f(inner)),
             SubmitError::Full(inner) => SubmitError::Full(f(inner)),
+            SubmitError::RateLimited(inner) => SubmitError::RateLimited(f(inner)),
         }
     }
 
@@ -301,6 +315,7 @@ impl<F> SubmitError<F> {
         match self {
             SubmitError::ShuttingDown(_) => JobError::Rejected,
             SubmitError::Full(_) => JobError::Full,
+            SubmitError::RateLimited(_) => JobError::RateLimited,
         }
     }
 }
@@ -310,6 +325,7 @@ impl<F> fmt::Debug for SubmitError<F> {
         let name = match self {
             SubmitError::ShuttingDown(_) => "ShuttingDown",
             SubmitError::Full(_) => "Full",
+            SubmitError::RateLimited(_) => "RateLimited",
         };
         f.debug_tuple(name).finish_non_exhaustive()
     }
@@ -320,6 +336,7 @@ impl<F> fmt::Display for SubmitError<F> {
         f.write_str(match self {
             SubmitError::ShuttingDown(_) => "the pool shuts down",
             SubmitError::Full(_) => "the queue is full",
+            SubmitError::RateLimited(_) => "the job comes too early",
         })
     }
 }

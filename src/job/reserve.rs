@@ -12,7 +12,7 @@ use super::outcome::SubmitError;
 use super::submit::{self, JobBuilder, submit_plain};
 use crate::engine::registry::Registry;
 use crate::policy::QueueStats;
-use crate::policy::admission::{Admission, Ticket, Verdict};
+use crate::policy::admission::{Ticket, Verdict};
 use crate::pool::Pool;
 use std::error::Error;
 use std::fmt;
@@ -249,7 +249,8 @@ impl Pool {
 impl Pool {
     /// How much room the pool's [limits](crate::PoolBuilder::queue) have left.
     pub fn queue_stats(&self) -> QueueStats {
-        Board::of(self.registry()).admission().map(Admission::stats).unwrap_or_default()
+        let entrance = Board::of(self.registry()).entrance();
+        entrance.map(|entrance| entrance.admission.stats()).unwrap_or_default()
     }
 }
 

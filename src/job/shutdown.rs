@@ -167,7 +167,11 @@ impl Pool {
         ShutdownReport {
             finished: ended(|counts| counts.completed + counts.panicked),
             cancelled: ended(|counts| {
-                counts.cancelled + counts.abandoned + counts.timed_out + counts.skipped
+                counts.cancelled
+                    + counts.abandoned
+                    + counts.timed_out
+                    + counts.skipped
+                    + counts.evicted
             }),
             left: after.pending() + after.overrunning,
             left_running: left_running.collect(),

@@ -17,6 +17,7 @@ use crate::Priority;
 use crate::engine::clock;
 use crate::engine::job::JobRef as Entry;
 use crate::engine::registry::Registry;
+use crate::engine::sync::AtomicBool;
 use crate::engine::worker::Worker;
 use crate::policy::admission::Ticket;
 use crate::pool::{Pool, with_current_registry};
@@ -139,9 +140,14 @@ fn accept_to<X: Options, C: Call>(
         Err(Refusal::Full) => return Err(SubmitError::Full(call)),
         Err(Refusal::ShuttingDown) => return Err(SubmitError::ShuttingDown(call)),
     };
+    if admit::comes_too_early(board, &ticket) {
+        admit::give_back(board, &ticket, held);
+        return Err(SubmitError::RateLimited(call));
+    }
     let (id, enqueued) = (board.accept(1).next(), clock::ticks());
     let parts = Parts { call, extra, id, level, is_timed, token, enqueued, is_gated, held };
     let raw = Raw::new(registry, parts);
+    raw.list_in_order(board);
     let had_room = start(raw, runs_here);
     // A shutdown that has not seen our count is seen here: `start` ends with a fence, and so does
     // `Board::advance`.
@@ -559,6 +565,8 @@ impl<'a> JobBuilder<'a> {
         let is_timed = deadline.is_some() || options.run_timeout.is_some();
         let level = options.priority.level();
         extra.ticket = admit::ticket(board, &options);
+        let is_paced = admit::is_paced(board, &extra.ticket);
+        extra.is_paced = AtomicBool::new(is_paced);
         let terms = Terms { extra, level, is_timed, token, door };
         let prepare = |raw: Raw| {
             if is_bound {
@@ -581,7 +589,7 @@ impl<'a> JobBuilder<'a> {
                 });
             }
         };
-        if dependencies.is_empty() {
+        if dependencies.is_empty() && !is_paced {
             accept(registry, call, terms, prepare)
         } else {
             accept_gated(registry, call, terms, prepare, |gate| dependencies.keep(gate))

@@ -15,5 +15,5 @@
 pub(crate) mod admission;
 mod priority;
 
-pub use admission::{Bound, QueueLimits, QueueStats, WhenFull};
+pub use admission::{Bound, QueueEvent, QueueLimits, QueueStats, Rate, WhenFull};
 pub use priority::Priority;

@@ -1,7 +1,10 @@
 //! What may be said of the limits of a pool.
 
+use super::marks::{Asked, QueueEvent};
+use super::rate::Rate;
 use crate::Priority;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How many jobs may be there at once, or how heavy they may be together: as much as is said, and
@@ -90,6 +93,15 @@ pub enum WhenFull {
     ///
     /// Not for a thread that must not be held up, like one that drives an async runtime.
     CallerRuns,
+    /// Makes room: pushes out those that have been queued longest, as far as they are in the way.
+    /// Their closures are dropped, and their handles say [`Evicted`](crate::JobError::Evicted). If
+    /// none is queued there, the new job is rejected.
+    DropOldest,
+    /// As `DropOldest`, but those that were queued last.
+    DropNewest,
+    /// As `DropOldest`, but of those whose priority is lower than the new job's: the lowest first, and
+    /// of these the newest.
+    DropLowest,
 }
 
 /// The limits of a pool, for [`PoolBuilder::queue`](crate::PoolBuilder::queue).
@@ -119,8 +131,16 @@ pub enum WhenFull {
 pub struct QueueLimits {
     pub(super) total: Bound,
     pub(super) levels: [Bound; Priority::ALL.len()],
-    pub(super) kinds: Vec<(String, Bound)>,
+    pub(super) kinds: Vec<(String, KindLimits)>,
     pub(super) when_full: WhenFull,
+    pub(super) wait: Option<Duration>,
+    pub(super) marks: Option<Asked>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct KindLimits {
+    pub(super) bound: Bound,
+    pub(super) rate: Option<Rate>,
 }
 
 impl QueueLimits {
@@ -139,9 +159,72 @@ impl QueueLimits {
     /// And one for the jobs of this [kind](crate::JobBuilder::kind). Of two for one kind the last
     /// stays.
     pub fn kind(mut self, name: impl Into<String>, bound: Bound) -> Self {
-        let name = name.into();
-        self.kinds.retain(|(known, _)| *known != name);
-        self.kinds.push((name, bound));
+        self.of_kind(name.into()).bound = bound;
+        self
+    }
+
+    /// How many jobs of this [kind](crate::JobBuilder::kind) may begin in a time.
+    ///
+    /// A job that comes too early is taken in, if there is room, and waits for its time without a
+    /// worker; or it is refused, if the rate [says so](Rate::or_refuse). Of two for one kind the last
+    /// stays. Time is that of the pool's [clock](crate::PoolBuilder::clock). Who cancels a job does
+    /// not get its turn back.
+    pub fn rate(mut self, name: impl Into<String>, rate: Rate) -> Self {
+        self.of_kind(name.into()).rate = Some(rate);
+        self
+    }
+
+    fn of_kind(&mut self, name: String) -> &mut KindLimits {
+        let at = self.kinds.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+            self.kinds.push((name, KindLimits::default()));
+            self.kinds.len() - 1
+        });
+        &mut self.kinds[at].1
+    }
+
+    /// Takes nothing in while the first in the queue has waited longer than so, by the pool's
+    /// [clock](crate::PoolBuilder::clock): a queue is too long when it takes too long.
+    ///
+    /// For a job those count that wait for a worker on its own level or above, but for such as had to
+    /// wait for something else first, and such as a worker submitted beyond the limit. Nobody waits
+    /// for this to change: what would wait for room is refused as well. With
+    /// [`WhenFull::DropOldest`] those are pushed out that have waited too long.
+    ///
+    /// The pool then knows its queue by the order of arrival, which costs a job some 50 ns.
+    pub fn or_wait(mut self, limit: Duration) -> Self {
+        self.wait = Some(limit);
+        self
+    }
+
+    /// Tells when so many jobs as `high` are queued, and when it are no more than `low` again; one
+    /// after the other, beginning with the first. Needs a bound of [`jobs`](Bound::jobs) for the
+    /// pool, as its part of which the queue is measured.
+    ///
+    /// `tell` is called by the thread that brought it about, so it should be short. It may use the
+    /// pool; if it panics, nobody else notices.
+    ///
+    /// ```
+    /// use windlass::{Bound, Pool, QueueEvent, QueueLimits};
+    ///
+    /// let (send, receive) = std::sync::mpsc::channel();
+    /// let limits = QueueLimits::new(Bound::jobs(10)).marks(2, 8, move |event| {
+    ///     let _ = send.send(event);
+    /// });
+    /// let pool = Pool::builder().workers(1).queue(limits).build()?;
+    /// let mut permits: Vec<_> = (0..9).map(|_| pool.try_reserve().unwrap()).collect();
+    /// permits.truncate(2);
+    /// assert_eq!(receive.recv().unwrap(), QueueEvent::High(8));
+    /// assert_eq!(receive.recv().unwrap(), QueueEvent::Low(2));
+    /// # Ok::<(), windlass::BuildError>(())
+    /// ```
+    pub fn marks(
+        mut self,
+        low: usize,
+        high: usize,
+        tell: impl Fn(QueueEvent) + Send + Sync + 'static,
+    ) -> Self {
+        let tell = Arc::new(tell);
+        self.marks = Some(Asked { low: low as u64, high: high as u64, tell });
         self
     }
 
@@ -153,13 +236,22 @@ impl QueueLimits {
 
     /// What makes no sense in it.
     pub(crate) fn check(&self) -> Result<(), BadLimits> {
-        let kinds = self.kinds.iter().map(|(_, bound)| bound);
+        let kinds = self.kinds.iter().map(|(_, kind)| &kind.bound);
         let mut bounds = [&self.total].into_iter().chain(&self.levels).chain(kinds);
         if bounds.any(|bound| bound.all().any(|limit| limit == 0)) {
             return Err(BadLimits::Zero);
         }
         if self.kinds.len() > MOST_KINDS {
             return Err(BadLimits::TooManyKinds);
+        }
+        if self.kinds.iter().any(|(_, kind)| kind.rate.is_some_and(|rate| !rate.is_sound())) {
+            return Err(BadLimits::Rate);
+        }
+        let fits = |marks: &Asked| {
+            marks.low < marks.high && self.total.jobs.is_some_and(|jobs| marks.high <= jobs)
+        };
+        if self.marks.as_ref().is_some_and(|marks| !fits(marks)) {
+            return Err(BadLimits::Marks);
         }
         Ok(())
     }
@@ -195,6 +287,12 @@ pub struct QueueStats {
     pub in_flight: Option<u64>,
     /// How many wait to be let in.
     pub waiting: usize,
+    /// Whether the queue is long, by the [marks](QueueLimits::marks).
+    pub is_high: bool,
+    /// How many were refused since the pool was built.
+    pub refused: u64,
+    /// How many were taken in beyond the limit, from inside of the pool.
+    pub beyond: u64,
 }
 
 /// They are looked for one by one.
@@ -205,12 +303,16 @@ const MOST_KINDS: usize = 1000;
 pub(crate) enum BadLimits {
     Zero,
     TooManyKinds,
+    Rate,
+    Marks,
 }
 
 impl fmt::Display for BadLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BadLimits::Zero => f.write_str("a limit of nothing would let no job in"),
+            BadLimits::Rate => f.write_str("a rate is from 1e-9 to 1e7 a second, its burst from 1"),
+            BadLimits::Marks => f.write_str("the low mark is below the high one, within the bound"),
             BadLimits::TooManyKinds => write!(f, "limits for more than {MOST_KINDS} kinds"),
         }
     }

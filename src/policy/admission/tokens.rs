@@ -57,7 +57,7 @@ impl Tokens {
     }
 
     /// As [`Self::new`], with so many to take along: for models, whose limits are small.
-    #[cfg(any(test, loom))]
+    #[cfg(loom)]
     pub(crate) fn with_batch(limit: u64, shards: usize, batch: u64) -> Self {
         let shards = (0..shards).map(|_| CachePadded::default()).collect();
         Tokens { batch, shards, ..Tokens::new(limit, 1, true) }
