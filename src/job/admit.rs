@@ -220,19 +220,12 @@ impl Raw {
         }
     }
 
-    /// It has run and waits to be run once more: as long as it waits, it is not in anybody's way.
-    #[allow(dead_code, reason = "for jobs that are tried again")]
-    pub(super) fn step_aside(self) {
-        self.give_all_back();
-    }
-
-    /// It is about to be queued once more. There is always room for it: it was let in before.
-    #[allow(dead_code, reason = "for jobs that are tried again")]
+    /// It starts once more. It has given everything back while it waited, so that it was in nobody's
+    /// way, and there is always room for it: it was let in before. The caller has claimed it.
     pub(super) fn step_in_again(self) {
-        let board = self.board();
-        if let Some(admission) = board.admission() {
-            admission.limits().force(&admission.needs(&self.ticket()));
-            self.header().held.store(Held::ALL.0, Ordering::Relaxed);
+        if let Some(admission) = self.board().admission() {
+            admission.limits().force(&admission.needs_until(&self.ticket(), Until::End));
+            self.header().held.store(Held::REST, Ordering::Relaxed);
         }
     }
 }

@@ -55,7 +55,7 @@ impl fmt::Display for JobId {
 }
 
 /// One count for each [`JobOutcome`].
-const OUTCOMES: usize = 6;
+const OUTCOMES: usize = 7;
 
 #[derive(Default)]
 struct Shard {
@@ -64,6 +64,9 @@ struct Shard {
     returned: AtomicU64,
     resolved: AtomicU64,
     outcomes: [AtomicU64; OUTCOMES],
+    /// How often a job has begun to wait for a time, and has ceased to.
+    slept: AtomicU64,
+    woken: AtomicU64,
     /// Jobs that run, of those that have a name, a token or a limit.
     running: Mutex<Vec<JobRef>>,
     /// Jobs that wait at a gate.
@@ -96,8 +99,11 @@ pub struct JobCounts {
     pub timed_out: u64,
     /// Never started, because something else did not complete.
     pub skipped: u64,
-    /// Never started, because the pool was shut down.
+    /// Did not run to their end, because the pool was shut down.
     pub abandoned: u64,
+    /// Ended by an `Err` of their closure, after all their attempts
+    /// ([`submit_fallible`](crate::JobBuilder::submit_fallible)).
+    pub failed: u64,
     /// Of those that have timed out: whose closure has not returned yet, and keeps a worker.
     pub overrunning: u64,
 }
@@ -111,6 +117,7 @@ impl JobCounts {
             + self.timed_out
             + self.skipped
             + self.abandoned
+            + self.failed
     }
 
     /// Those that have been accepted and have not ended.
@@ -304,6 +311,32 @@ impl Board {
         resolved == sum(|shard| &shard.accepted)
     }
 
+    /// A job waits for a time, for which there is a timer.
+    pub(super) fn begin_sleep(&self) {
+        let (place, is_mine) = self.place();
+        add(&self.shards[place].slept, 1, is_mine);
+    }
+
+    pub(super) fn end_sleep(&self) {
+        let (place, is_mine) = self.place();
+        add(&self.shards[place].woken, 1, is_mine);
+    }
+
+    /// Whether no job is queued or running, but for those that wait for a time. As in I2: what is
+    /// read first never exceeds what is read second, unless a job that waits is ended from outside
+    /// just now. To be asked by whoever moves the clock.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let sum = |count: fn(&Shard) -> &AtomicU64| -> u64 {
+            self.shards.iter().map(|shard| count(shard).load(Ordering::Acquire)).sum()
+        };
+        let at_rest =
+            sum(|shard| &shard.resolved) + sum(|shard| &shard.returned) + sum(|shard| &shard.slept);
+        // As in `is_idle`.
+        fence(Ordering::SeqCst);
+        at_rest == sum(|shard| &shard.woken) + sum(|shard| &shard.accepted)
+    }
+
     pub(crate) fn counts(&self) -> JobCounts {
         let sum = |count: &dyn Fn(&Shard) -> u64| self.shards.iter().map(|s| count(s)).sum();
         let outcome = |which: JobOutcome| -> u64 {
@@ -317,6 +350,7 @@ impl Board {
             timed_out: outcome(JobOutcome::TimedOut),
             skipped: outcome(JobOutcome::Skipped),
             abandoned: outcome(JobOutcome::Abandoned),
+            failed: outcome(JobOutcome::Failed),
             overrunning: 0,
         };
         let resolved = sum(&|shard| shard.resolved.load(Ordering::Acquire));

@@ -14,9 +14,11 @@ use crate::engine::clock;
 use crate::engine::registry::Registry;
 use crate::engine::sync::{Ordering, fence};
 use crate::job::abandon_pending;
+use crate::time::TimerKey;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 /// The right to have a waiting job queued, or to end it. Dropped, it abandons the job.
 #[must_use = "a gate that is dropped abandons its job"]
@@ -24,6 +26,8 @@ pub(crate) struct Gate {
     job: Raw,
     /// The pool, which may end before the gate does: then it has ended the job.
     registry: Weak<Registry>,
+    /// Whether it is counted as waiting for a time.
+    is_timed: bool,
 }
 
 impl Gate {
@@ -33,7 +37,7 @@ impl Gate {
     /// The job is WAITING (`life`), and has no gate. Its pool is alive. The caller owns a reference
     /// beside that of the gate.
     pub(super) unsafe fn new(job: Raw, registry: &Registry) -> Gate {
-        let gate = Gate { job, registry: registry.to_weak() };
+        let gate = Gate { job, registry: registry.to_weak(), is_timed: false };
         let board = Board::of(registry);
         job.extra().expect("a job with a gate has options").list_waiting(board, job);
         // Pairs with the fence in `Board::advance`: either the end of the pool sees the job in the
@@ -43,6 +47,16 @@ impl Gate {
             job.abandon();
         }
         gate
+    }
+
+    /// Has the gate opened at `at`. Returns the timer.
+    pub(super) fn open_at(mut self, board: &Board, at: Instant) -> TimerKey {
+        self.is_timed = true;
+        let key = board.timer().insert(at, move || self.open());
+        // Not before it is in the timer: whoever moves a clock, and sees that all others wait for a
+        // time, knows all of these times.
+        board.begin_sleep();
+        key
     }
 
     /// Has the job queued: it waits for a worker now. If it has been ended meanwhile, that is all.
@@ -88,7 +102,12 @@ impl Gate {
         let mut gate = ManuallyDrop::new(self);
         let (job, registry) = (gate.job, std::mem::take(&mut gate.registry));
         match registry.upgrade() {
-            Some(registry) => Some((job, registry)),
+            Some(registry) => {
+                if gate.is_timed {
+                    Board::of(&registry).end_sleep();
+                }
+                Some((job, registry))
+            }
             None => {
                 // SAFETY: whoever has ended the job has left us this reference (`life` I6).
                 unsafe { job.release() };
@@ -100,7 +119,8 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        let gate = Gate { job: self.job, registry: std::mem::take(&mut self.registry) };
+        let registry = std::mem::take(&mut self.registry);
+        let gate = Gate { job: self.job, registry, is_timed: self.is_timed };
         gate.end(JobOutcome::Abandoned, JobError::Abandoned);
     }
 }

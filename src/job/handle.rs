@@ -291,7 +291,11 @@ impl<T> JobHandle<T> {
             && job.claim_beside(|life| life.claim(job.is_timed()))
         {
             // SAFETY: claimed, and the handle is a reference.
-            return unsafe { job.run_here() };
+            unsafe { job.run_here() };
+            // Or it waits to be tried again.
+            if self.is_finished() {
+                return;
+            }
         }
         self.block(None);
     }

@@ -4,14 +4,15 @@
 //! ```text
 //! WAITING -> QUEUED -> RUNNING -> (RESOLVING ->) FINISHED
 //!     \________\____________________/^      RUNNING <-> HELD
-//!      ^_______________/ it shall run once more
+//!      ^________________ HELD: it shall run once more
 //! ```
 //!
 //! I1. Whoever moves the job out of QUEUED (or WAITING) has the closure, and nobody else. A worker,
 //!     a waiter, and a canceller may race for it; a queue entry whose job has been taken is stale.
 //! I2. Whoever may write the result does so before FINISHED, alone: the one that runs the job, and
 //!     if somebody else may end it meanwhile (a time-out), the one that has moved it to RESOLVING.
-//!     Such a job is HELD from its claim until its closure has been taken out of the same place.
+//!     Such a job is HELD from its claim until its closure has been taken out of the same place,
+//!     and any job while it is put back there.
 //! I3. FINISHED is final. The one that sets it takes the continuations along, in the same step.
 //! I4. The memory is shared by `refs` owners. The one that runs the job and the typed handle are one
 //!     owner together: the handle, unless it is gone (`DETACHED`) when the job ends. So a job that
@@ -183,6 +184,11 @@ impl Life {
         self.phase() == Phase::Finished
     }
 
+    /// Whether it has ended, or somebody is about to end it.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(tag(self.word.load(Ordering::Acquire)) & PHASE, RESOLVING | FINISHED)
+    }
+
     /// Changes the phase, if it is one of those. AcqRel: whoever moves the job on sees what was
     /// written to it before, and hands on what it has written. Acquire also for whoever comes too
     /// late: it may own no more than the reference that the other one has left to it, and must see
@@ -215,12 +221,11 @@ impl Life {
         self.advance(|phase| phase == WAITING, QUEUED)
     }
 
-    /// The job has run, its closure is back in its place, and it waits to be run once more. `false`:
-    /// somebody has ended it, or is about to.
-    #[allow(dead_code, reason = "for jobs that are tried again")]
-    pub(crate) fn wait_again(&self) -> bool {
+    /// The job has run, and shall wait to be run once more: holds it, so that its closure can be put
+    /// back. `false`: somebody has ended it, or is about to.
+    pub(crate) fn hold_to_wait(&self) -> bool {
         loop {
-            if self.advance(|phase| phase == RUNNING, WAITING) {
+            if self.advance(|phase| phase == RUNNING, HELD) {
                 return true;
             }
             if tag(self.word.load(Ordering::Relaxed)) & PHASE != HELD {
@@ -228,6 +233,12 @@ impl Life {
             }
             thread::yield_now();
         }
+    }
+
+    /// The closure is back in its place.
+    pub(crate) fn wait_again(&self) {
+        let is_ours = self.advance(|phase| phase == HELD, WAITING);
+        debug_assert!(is_ours);
     }
 
     /// The closure of a timed job has been taken out.

@@ -38,7 +38,8 @@ pub enum JobError {
     Rejected,
     /// It was never accepted: there was [no room](crate::PoolBuilder::queue) for it.
     Full,
-    /// It was accepted, and the pool was shut down before it started.
+    /// It was accepted, and the pool was shut down before it started, or while it waited to be tried
+    /// again.
     Abandoned,
 }
 
@@ -57,18 +58,23 @@ pub enum JobOutcome {
     TimedOut,
     /// It never started, because something that it depends on did not complete.
     Skipped,
-    /// It was accepted, and the pool was shut down before it started.
+    /// It was accepted, and the pool was shut down before it started, or while it waited to be tried
+    /// again.
     Abandoned,
+    /// Its closure returned an `Err`, and is not tried again
+    /// ([`submit_fallible`](crate::JobBuilder::submit_fallible)).
+    Failed,
 }
 
 impl JobOutcome {
-    const ALL: [JobOutcome; 6] = [
+    const ALL: [JobOutcome; 7] = [
         JobOutcome::Completed,
         JobOutcome::Panicked,
         JobOutcome::Cancelled,
         JobOutcome::TimedOut,
         JobOutcome::Skipped,
         JobOutcome::Abandoned,
+        JobOutcome::Failed,
     ];
 
     /// From a byte; `None`: the job has not ended.
@@ -86,6 +92,7 @@ impl fmt::Display for JobOutcome {
             JobOutcome::TimedOut => "timed out",
             JobOutcome::Skipped => "was skipped",
             JobOutcome::Abandoned => "was abandoned",
+            JobOutcome::Failed => "failed",
         })
     }
 }
@@ -140,7 +147,7 @@ impl fmt::Display for JobError {
             JobError::Skipped { because } => write!(f, "the job was skipped: {because}"),
             JobError::Rejected => f.write_str("the job was not accepted: the pool shuts down"),
             JobError::Full => f.write_str("the job was not accepted: the queue is full"),
-            JobError::Abandoned => f.write_str("the pool was shut down before the job started"),
+            JobError::Abandoned => f.write_str("the pool was shut down before the job could run"),
         }
     }
 }

@@ -27,7 +27,7 @@ pub enum Shutdown {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// How many jobs have ended by themselves since the shutdown began: completed or panicked.
+    /// How many jobs have ended by themselves since the shutdown began: completed, failed or panicked.
     pub finished: u64,
     /// How many it has ended: cancelled, abandoned or timed out.
     pub cancelled: u64,
@@ -108,6 +108,14 @@ impl Pool {
         crate::engine::registry::blocking(|| registry.wait_idle(deadline, || board.is_idle()))
     }
 
+    /// Waits until no job is queued or running, but for those that wait for a time.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(crate) fn wait_until_at_rest(&self) {
+        let (registry, board) = (self.registry(), Board::of(self.registry()));
+        registry.check_not_forked();
+        crate::engine::registry::blocking(|| registry.wait_idle(None, || board.is_at_rest()));
+    }
+
     /// How many jobs there were and are.
     pub fn job_counts(&self) -> crate::JobCounts {
         Board::of(self.registry()).counts()
@@ -165,7 +173,7 @@ impl Pool {
             .into_iter()
             .map(|job| LeftJob { id: job.id(), name: job.name().map(str::to_owned) });
         ShutdownReport {
-            finished: ended(|counts| counts.completed + counts.panicked),
+            finished: ended(|counts| counts.completed + counts.panicked + counts.failed),
             cancelled: ended(|counts| {
                 counts.cancelled + counts.abandoned + counts.timed_out + counts.skipped
             }),
