@@ -114,15 +114,13 @@ fn a_job_that_gives_up_has_its_last_error() {
 
 /// L1, and the first Seed line of retries: they slept on the worker.
 #[test]
-fn a_job_that_waits_holds_no_worker_and_no_thread() {
+fn a_job_that_waits_holds_no_worker() {
     at_each_width_by_hand(|pool, clock| {
-        let before = num_threads();
         let jobs: Vec<_> = (0..1_000)
             .map(|_| pool.job("waits").retry(seconds(2)).submit_fallible(fails(1)))
             .collect();
         clock.run_until_idle(pool);
         assert!(jobs.iter().all(is_waiting));
-        assert!(num_threads() <= before);
         // Others run meanwhile.
         for n in 0..100 {
             assert_eq!(pool.submit(move || n).wait().unwrap(), n);
@@ -130,6 +128,24 @@ fn a_job_that_waits_holds_no_worker_and_no_thread() {
         assert!(jobs.iter().all(is_waiting));
         clock.advance_until_idle(pool, SECOND);
         assert!(jobs.into_iter().all(|job| job.wait().unwrap() == 2));
+    });
+}
+
+/// Nor a thread. In a process of its own, whose threads are no other test's.
+#[test]
+#[cfg(target_os = "linux")]
+fn jobs_that_wait_hold_no_threads() {
+    in_child("jobs_that_wait_hold_no_threads", &[], || {
+        let pool = Pool::new(2).unwrap();
+        let retry = Retry::new(RetryPolicy::fixed(Duration::MAX));
+        let submit = || pool.job("waits").retry(&retry).submit_fallible(|_| Err::<(), _>("no"));
+        let first = submit();
+        until(|| is_waiting(&first));
+        // One of them is the timer's.
+        let before = num_threads();
+        let jobs: Vec<_> = (0..scale(20_000)).map(|_| submit()).collect();
+        until(|| jobs.iter().all(is_waiting));
+        assert_eq!(num_threads(), before);
     });
 }
 
@@ -574,16 +590,50 @@ fn a_drain_waits_for_retries_within_its_limit() {
         watchdog(&pool, || {
             let job = pool.job("waits").retry(seconds(3)).submit_fallible(fails(2));
             clock.run_until_idle(&pool);
-            let report = pool.shutdown(Shutdown::Drain, Duration::from_millis(1));
-            assert_eq!((report.left, report.is_complete()), (1, false));
             let inner = pool.clone();
             let drain = std::thread::spawn(move || inner.shutdown(Shutdown::Drain, LONG));
+            until(|| pool.try_submit(|| ()).is_err());
             until(|| {
                 clock.advance(SECOND);
                 job.is_finished()
             });
             assert!(drain.join().unwrap().is_complete());
             assert_eq!(job.wait().unwrap(), 3);
+        });
+        let (pool, clock) = pool_and_clock(width);
+        watchdog(&pool, || {
+            let (gate, blockers) = block(&pool);
+            let runs = pool.job("runs").retry(seconds(3)).submit_fallible(fails(2));
+            end(&gate, blockers);
+            clock.run_until_idle(&pool);
+            assert!(is_waiting(&runs));
+            let report = pool.shutdown(Shutdown::Drain, Duration::from_millis(1));
+            assert!(report.is_complete(), "{report:?}");
+            assert_eq!(report.cancelled, 1);
+            assert!(matches!(job_error(runs.wait()), JobError::Abandoned));
+        });
+    }
+}
+
+/// As above, of an attempt that outlasts the drain.
+#[test]
+fn an_attempt_that_fails_after_a_drain_is_the_last() {
+    for width in WIDTHS {
+        let (pool, _clock) = pool_and_clock(width);
+        watchdog(&pool, || {
+            let (gate, started) = (Gate::default(), Gate::default());
+            let (inner_gate, inner_started) = (gate.clone(), started.clone());
+            let job = pool.job("runs").retry(seconds(5)).submit_fallible(move |_| {
+                inner_started.open();
+                inner_gate.wait();
+                Err::<(), _>("no")
+            });
+            started.wait();
+            let report = pool.shutdown(Shutdown::Drain, Duration::from_millis(1));
+            assert_eq!((report.left, report.left_running.len()), (1, 1));
+            gate.open();
+            assert!(matches!(job_error(job.wait()), JobError::Abandoned));
+            assert!(pool.shutdown(Shutdown::Drain, LONG).is_complete());
         });
     }
 }

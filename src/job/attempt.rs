@@ -162,7 +162,11 @@ unsafe fn wait_again<X: Options, A: Attempts>(
     header.life.wait_again();
     // SAFETY: it waits, and had no gate; the pool is that of our worker.
     let gate = unsafe { Gate::new(raw, registry) };
-    // After it waits, see the module.
+    // When it waits already, see the module; and the fence of the gate pairs with that of
+    // `abandon_retries`.
+    if registry.is_stopping() {
+        raw.abandon();
+    }
     if let Err(cancelled) = raw.check() {
         raw.stop_waiting(&cancelled);
     }

@@ -64,9 +64,9 @@ struct Shard {
     returned: AtomicU64,
     resolved: AtomicU64,
     outcomes: [AtomicU64; OUTCOMES],
-    /// How often a job has begun to wait for a time, and has ceased to.
-    slept: AtomicU64,
-    woken: AtomicU64,
+    /// How often a job has begun to wait at a gate, and has ceased to.
+    begun_waits: AtomicU64,
+    ended_waits: AtomicU64,
     /// Jobs that run, of those that have a name, a token or a limit.
     running: Mutex<Vec<JobRef>>,
     /// Jobs that wait at a gate.
@@ -311,30 +311,30 @@ impl Board {
         resolved == sum(|shard| &shard.accepted)
     }
 
-    /// A job waits for a time, for which there is a timer.
-    pub(super) fn begin_sleep(&self) {
+    /// A job waits at a gate.
+    pub(super) fn begin_wait(&self) {
         let (place, is_mine) = self.place();
-        add(&self.shards[place].slept, 1, is_mine);
+        add(&self.shards[place].begun_waits, 1, is_mine);
     }
 
-    pub(super) fn end_sleep(&self) {
+    pub(super) fn end_wait(&self) {
         let (place, is_mine) = self.place();
-        add(&self.shards[place].woken, 1, is_mine);
+        add(&self.shards[place].ended_waits, 1, is_mine);
     }
 
-    /// Whether no job is queued or running, but for those that wait for a time. As in I2: what is
-    /// read first never exceeds what is read second, unless a job that waits is ended from outside
-    /// just now. To be asked by whoever moves the clock.
+    /// Whether all jobs that are pending wait at a gate. As in I2: what is read first never exceeds
+    /// what is read second, unless a job that waits is ended from outside just now.
     #[cfg(any(test, feature = "test-util"))]
     pub(crate) fn is_at_rest(&self) -> bool {
         let sum = |count: fn(&Shard) -> &AtomicU64| -> u64 {
             self.shards.iter().map(|shard| count(shard).load(Ordering::Acquire)).sum()
         };
-        let at_rest =
-            sum(|shard| &shard.resolved) + sum(|shard| &shard.returned) + sum(|shard| &shard.slept);
+        let at_rest = sum(|shard| &shard.resolved)
+            + sum(|shard| &shard.returned)
+            + sum(|shard| &shard.begun_waits);
         // As in `is_idle`.
         fence(Ordering::SeqCst);
-        at_rest == sum(|shard| &shard.woken) + sum(|shard| &shard.accepted)
+        at_rest == sum(|shard| &shard.ended_waits) + sum(|shard| &shard.accepted)
     }
 
     pub(crate) fn counts(&self) -> JobCounts {

@@ -116,13 +116,18 @@ impl Raw {
             if header.life.is_finished() {
                 return CancelOutcome::AlreadyFinished;
             }
-            self.token().cancel_with(cause.clone());
+            let is_asked = self.token().cancel_with(cause.clone());
             // Its forks look when they are asked to.
             if header.life.hold(|| self.ask_its_workers()) {
                 return CancelOutcome::Requested;
             }
             if header.life.is_over() {
-                return CancelOutcome::AlreadyFinished;
+                // Perhaps because its runner has seen the token.
+                return if is_asked {
+                    CancelOutcome::Requested
+                } else {
+                    CancelOutcome::AlreadyFinished
+                };
             }
             // It waits to be tried once more. Its runner looks at the token when it has put the
             // closure back; but not if we have come after that.

@@ -26,8 +26,8 @@ pub(crate) struct Gate {
     job: Raw,
     /// The pool, which may end before the gate does: then it has ended the job.
     registry: Weak<Registry>,
-    /// Whether it is counted as waiting for a time.
-    is_timed: bool,
+    /// Whether the job is counted as one that waits.
+    is_counted: bool,
 }
 
 impl Gate {
@@ -37,7 +37,7 @@ impl Gate {
     /// The job is WAITING (`life`), and has no gate. Its pool is alive. The caller owns a reference
     /// beside that of the gate.
     pub(super) unsafe fn new(job: Raw, registry: &Registry) -> Gate {
-        let gate = Gate { job, registry: registry.to_weak(), is_timed: false };
+        let gate = Gate { job, registry: registry.to_weak(), is_counted: false };
         let board = Board::of(registry);
         job.extra().expect("a job with a gate has options").list_waiting(board, job);
         // Pairs with the fence in `Board::advance`: either the end of the pool sees the job in the
@@ -49,13 +49,21 @@ impl Gate {
         gate
     }
 
+    /// Counts the job as one that waits, for those who ask whether all others do: what it waits for
+    /// is known by now, or will make itself known.
+    pub(super) fn counted(mut self, board: &Board) -> Gate {
+        self.is_counted = true;
+        board.begin_wait();
+        self
+    }
+
     /// Has the gate opened at `at`. Returns the timer.
     pub(super) fn open_at(mut self, board: &Board, at: Instant) -> TimerKey {
-        self.is_timed = true;
+        self.is_counted = true;
         let key = board.timer().insert(at, move || self.open());
-        // Not before it is in the timer: whoever moves a clock, and sees that all others wait for a
-        // time, knows all of these times.
-        board.begin_sleep();
+        // Not before it is in the timer: whoever moves a clock, and sees that all others wait, knows
+        // all the times that they wait for.
+        board.begin_wait();
         key
     }
 
@@ -103,8 +111,8 @@ impl Gate {
         let (job, registry) = (gate.job, std::mem::take(&mut gate.registry));
         match registry.upgrade() {
             Some(registry) => {
-                if gate.is_timed {
-                    Board::of(&registry).end_sleep();
+                if gate.is_counted {
+                    Board::of(&registry).end_wait();
                 }
                 Some((job, registry))
             }
@@ -120,7 +128,7 @@ impl Gate {
 impl Drop for Gate {
     fn drop(&mut self) {
         let registry = std::mem::take(&mut self.registry);
-        let gate = Gate { job: self.job, registry, is_timed: self.is_timed };
+        let gate = Gate { job: self.job, registry, is_counted: self.is_counted };
         gate.end(JobOutcome::Abandoned, JobError::Abandoned);
     }
 }

@@ -111,6 +111,12 @@ impl Record {
         state.history.push_back(Attempt { number, waited, started, ended: now, error });
     }
 
+    /// Whether an attempt has failed, and the next one has not begun.
+    pub(super) fn is_between(&self) -> bool {
+        let state = lock(&self.state);
+        state.attempts > 0 && !state.is_running
+    }
+
     /// The attempt is over.
     pub(super) fn end(&self, board: &Board) {
         let timer = {

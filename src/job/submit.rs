@@ -110,7 +110,8 @@ fn accept_gated<X: Options, C: Work>(
     let start = |raw, _| {
         prepare(raw);
         // SAFETY: made waiting, without a gate; our caller has the handle's reference.
-        keep(unsafe { Gate::new(raw, registry) });
+        let gate = unsafe { Gate::new(raw, registry) };
+        keep(gate.counted(Board::of(registry)));
         false
     };
     accept_to(registry, call, terms, true, start)
@@ -358,19 +359,11 @@ impl Pool {
 #[must_use = "a job runs only when it is submitted"]
 pub struct JobBuilder<'a> {
     pub(super) registry: &'a Registry,
-<<<<<<< HEAD
     pub(super) options: JobOptions,
     pub(super) extra: Extra,
     pub(super) token: Option<CancelToken>,
     pub(super) deadline: Option<Instant>,
     pub(super) after: After,
-=======
-    options: JobOptions,
-    extra: Extra,
-    token: Option<CancelToken>,
-    deadline: Option<Instant>,
-    after: After,
->>>>>>> 9e287c0 (job: a job that fails is tried again, and holds nothing while it waits)
 }
 
 impl<'a> JobBuilder<'a> {

@@ -114,7 +114,7 @@ impl ManualClock {
     }
 
     /// Runs what is due, then waits until no job of `pool` is queued or running, other than those that
-    /// wait for a time themselves, and so on until both is the case at once. Does not move the clock.
+    /// wait for a time or for other jobs, and so on until both is the case at once. Does not move the clock.
     ///
     /// # Blocking
     /// For good, if called by a job of the pool, or if a job waits for the clock to be moved. Then
