@@ -315,7 +315,8 @@ fn the_limit_of_the_run_is_that_of_each_attempt() {
             // Longer than the limit in sum.
             clock.advance(2 * SECOND);
             turns.1.store(attempt, Ordering::SeqCst);
-            until(|| is_waiting(&job));
+            clock.run_until_idle(pool);
+            assert!(is_waiting(&job));
             clock.advance(SECOND);
         }
         until(|| turns.0.load(Ordering::SeqCst) == 3);

@@ -103,6 +103,7 @@ impl Raw {
     /// Ends it if it does not run, otherwise asks it to stop.
     pub(crate) fn cancel(self, cause: CancelCause) -> CancelOutcome {
         let header = self.header();
+        let mut is_asked = false;
         loop {
             if self.claim_beside(Life::claim_to_end) {
                 let registry = self.registry();
@@ -113,25 +114,19 @@ impl Raw {
                 registry.tell_idle();
                 return CancelOutcome::Removed;
             }
-            if header.life.is_finished() {
-                return CancelOutcome::AlreadyFinished;
+            if header.life.is_over() {
+                break;
             }
-            let is_asked = self.token().cancel_with(cause.clone());
+            is_asked |= self.token().cancel_with(cause.clone());
             // Its forks look when they are asked to.
             if header.life.hold(|| self.ask_its_workers()) {
                 return CancelOutcome::Requested;
             }
-            if header.life.is_over() {
-                // Perhaps because its runner has seen the token.
-                return if is_asked {
-                    CancelOutcome::Requested
-                } else {
-                    CancelOutcome::AlreadyFinished
-                };
-            }
-            // It waits to be tried once more. Its runner looks at the token when it has put the
-            // closure back; but not if we have come after that.
+            // It has ended; or it waits to be tried once more. Its runner looks at the token when it
+            // has put the closure back, but not again if we have come after that.
         }
+        // Perhaps because its runner has seen the token.
+        if is_asked { CancelOutcome::Requested } else { CancelOutcome::AlreadyFinished }
     }
 
     /// Makes what runs in the job look around at its next fork. The job is held.

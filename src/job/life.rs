@@ -224,15 +224,7 @@ impl Life {
     /// The job has run, and shall wait to be run once more: holds it, so that its closure can be put
     /// back. `false`: somebody has ended it, or is about to.
     pub(crate) fn hold_to_wait(&self) -> bool {
-        loop {
-            if self.advance(|phase| phase == RUNNING, HELD) {
-                return true;
-            }
-            if tag(self.word.load(Ordering::Relaxed)) & PHASE != HELD {
-                return false;
-            }
-            thread::yield_now();
-        }
+        self.advance_running(HELD)
     }
 
     /// The closure is back in its place.
@@ -254,28 +246,42 @@ impl Life {
 
     /// Takes the right to write the result of a running job.
     pub(crate) fn claim_result(&self) -> bool {
-        loop {
-            if self.advance(|phase| phase == RUNNING, RESOLVING) {
-                return true;
-            }
-            if tag(self.word.load(Ordering::Relaxed)) & PHASE != HELD {
-                return false;
-            }
-            thread::yield_now();
-        }
+        self.advance_running(RESOLVING)
     }
 
     /// Calls `f` while the job is running and cannot end. `false`: it is not running.
     pub(crate) fn hold(&self, f: impl FnOnce()) -> bool {
-        while !self.advance(|phase| phase == RUNNING, HELD) {
-            if tag(self.word.load(Ordering::Relaxed)) & PHASE != HELD {
-                return false;
-            }
-            thread::yield_now();
+        let is_held = self.advance_running(HELD);
+        if is_held {
+            f();
+            self.start();
         }
-        f();
-        self.start();
-        true
+        is_held
+    }
+
+    /// Moves a running job on, when nobody holds it. `false`: it does not run.
+    fn advance_running(&self, to: usize) -> bool {
+        let mut word = self.word.load(Ordering::Acquire);
+        loop {
+            let now = tag(word);
+            match now & PHASE {
+                RUNNING => {
+                    let next = with_tag(word, now & DETACHED | to);
+                    // As in `advance`.
+                    let order = (Ordering::AcqRel, Ordering::Acquire);
+                    match self.word.compare_exchange_weak(word, next, order.0, order.1) {
+                        Ok(_) => return true,
+                        Err(seen) => word = seen,
+                    }
+                }
+                // A few instructions of another thread.
+                HELD => {
+                    thread::yield_now();
+                    word = self.word.load(Ordering::Acquire);
+                }
+                _ => return false,
+            }
+        }
     }
 
     /// The job has ended, and its result is written. Returns those who are to be told, and whether
