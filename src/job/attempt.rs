@@ -3,7 +3,8 @@
 //! An attempt that is not the last one puts the closure back into the job, gives the job a gate, and
 //! leaves: no worker, no thread stays with a job that waits for its next attempt (L1). The timer
 //! opens the gate, and the job goes to the end of its lane, as a new one does. Nobody is asked
-//! whether there is room: the job was let in when it was submitted.
+//! whether there is room: the job was let in when it was submitted. Until it starts again it counts
+//! for no limit (`admit`).
 //!
 //! What has run as the owner of the job (`life` I4) becomes what the gate owns.
 //!
@@ -54,6 +55,7 @@ pub(super) struct Tries<A>(pub(super) A);
 
 impl<A: Attempts> Work for Tries<A> {
     type Output = A::Output;
+    const IS_REPEATED: bool = true;
 
     fn vtable<X: Options>() -> &'static VTable {
         const { &Cell::<X, Tries<A>>::functions(run::<X, A>, run_claimed::<X, A>) }
@@ -149,14 +151,13 @@ unsafe fn wait_again<X: Options, A: Attempts>(
     let board = Board::of(registry);
     raw.unlist();
     if !header.life.hold_to_wait() {
-        // Its time was up, and its end has been told.
         unwind::drop_quietly(tries);
-        board.resolved();
-        // SAFETY: whoever ended it left this reference to us.
-        return unsafe { raw.release() };
+        // SAFETY: by contract; it has been ended by somebody else.
+        return unsafe { raw.leave_late() };
     }
     // SAFETY: held, so the place is ours; the closure has been taken out of it (`life` I2).
     unsafe { (*Cell::<X, Tries<A>>::stage(raw)).call = ManuallyDrop::new(Tries(tries)) };
+    raw.give_all_back();
     // Ours; the one that we have run with becomes the gate's.
     header.life.retain();
     header.life.wait_again();

@@ -28,6 +28,8 @@ use std::sync::Arc;
 /// What a job does, in whichever way it is run.
 pub(crate) trait Work: Send + 'static {
     type Output: Send + 'static;
+    /// Whether it may be run more than once.
+    const IS_REPEATED: bool = false;
     /// The functions of a job that does this, and has such options.
     fn vtable<X: Options>() -> &'static VTable;
 }
@@ -259,7 +261,11 @@ impl<X: Options, C: Work> Cell<X, C> {
         let header = raw.header();
         // SAFETY: by contract; claimed by us alone, so the stage holds the closure, once.
         let call = unsafe { ManuallyDrop::take(&mut (*Self::stage(raw)).call) };
-        raw.leave_queue();
+        if C::IS_REPEATED && header.started.load(Ordering::Relaxed) != 0 {
+            raw.step_in_again();
+        } else {
+            raw.leave_queue();
+        }
         if header.is_timed {
             header.life.start();
         }
@@ -284,12 +290,10 @@ impl<X: Options, C: Work> Cell<X, C> {
         worker.note_time(now);
         raw.unlist();
         if header.is_timed && !header.life.claim_result() {
-            // Its time was up, and its end has been told. What it made all the same is of no use.
+            // What it made all the same is of no use.
             unwind::drop_quietly(result);
-            raw.give_all_back();
-            raw.board().resolved();
-            // SAFETY: whoever ended it left this reference to us.
-            return unsafe { raw.release() };
+            // SAFETY: see above; it has been ended by somebody else.
+            return unsafe { raw.leave_late() };
         }
         // SAFETY: the closure has been taken out, and nobody else writes the result (`life` I2).
         unsafe {
@@ -559,6 +563,17 @@ impl Raw {
         // SAFETY: by contract.
         unsafe { self.tell(outcome) };
         board.resolved();
+    }
+
+    /// The runner of a job is done with it, whose time was up before, and whose end has been told.
+    ///
+    /// # Safety
+    /// The caller has run the job, and has not the right to end it.
+    pub(super) unsafe fn leave_late(self) {
+        self.give_all_back();
+        self.board().resolved();
+        // SAFETY: whoever ended it left this reference to its runner.
+        unsafe { self.release() };
     }
 
     /// Tells those who want to know that the job has ended.

@@ -1,6 +1,7 @@
 //! Fallible jobs: what may be said of them beyond their policy, and how they get into a pool.
 #![forbid(unsafe_code)]
 
+use super::admit::Door;
 use super::attempt::{Attempts, Step, Tries};
 use super::board::JobId;
 use super::cx::JobCx;
@@ -232,8 +233,8 @@ impl<'a> JobBuilder<'a> {
     /// While it waits for its next attempt the job holds no worker. It keeps its number; its limits
     /// in time count from its submission, but for [`run_timeout`](JobBuilder::run_timeout), which
     /// counts for each attempt; an attempt that runs so long ends the job.
-    /// When its delay is over, the job goes to the end of its lane, behind those that have been
-    /// queued before, and before all that are queued later; it is never refused.
+    /// When its delay is over, the job goes to the end of its lane, as one that somebody else submits
+    /// at that time; but it is never refused, however full the pool is.
     ///
     /// ```
     /// use std::time::Duration;
@@ -298,28 +299,32 @@ impl<T: Send + 'static, E: Send + 'static> RetryBuilder<'_, T, E> {
     /// [`Rejected`](crate::JobError::Rejected).
     ///
     /// # Blocking
-    /// Never.
+    /// As [`Pool::submit`](crate::Pool::submit).
     pub fn submit_fallible<F>(self, f: F) -> RetryHandle<T, E>
     where
         F: FnMut(&JobCx) -> Result<T, E> + Send + 'static,
     {
         let registry = self.job.registry;
-        let handle = match self.accept(f) {
+        let handle = match self.accept(f, Door::AsUsual) {
             Ok(handle) => handle,
             Err(error) => rejected(registry, error),
         };
         RetryHandle::new(handle)
     }
 
-    /// As [`submit_fallible`](Self::submit_fallible), and gives the closure back if it is not accepted.
+    /// As [`submit_fallible`](Self::submit_fallible), if there is room now, and else gives the closure
+    /// back.
     ///
     /// # Errors
-    /// If the pool has begun to shut down.
+    /// As [`Pool::try_submit`](crate::Pool::try_submit).
+    ///
+    /// # Blocking
+    /// Never.
     pub fn try_submit_fallible<F>(self, f: F) -> Result<RetryHandle<T, E>, SubmitError<F>>
     where
         F: FnMut(&JobCx) -> Result<T, E> + Send + 'static,
     {
-        match self.accept(f) {
+        match self.accept(f, Door::Now) {
             Ok(handle) => Ok(RetryHandle::new(handle)),
             Err(error) => Err(error.map(|Tries(call)| call.f)),
         }
@@ -329,6 +334,7 @@ impl<T: Send + 'static, E: Send + 'static> RetryBuilder<'_, T, E> {
     fn accept<F>(
         self,
         f: F,
+        door: Door,
     ) -> Result<super::handle::JobHandle<Ended<T, E>>, SubmitError<Tries<Fallible<T, E, F>>>>
     where
         F: FnMut(&JobCx) -> Result<T, E> + Send + 'static,
@@ -337,7 +343,7 @@ impl<T: Send + 'static, E: Send + 'static> RetryBuilder<'_, T, E> {
         let record = Record::new(retry.0.policy.num_remembered());
         let progress = Progress::default();
         let call = Tries(Fallible { f, retry, progress, marker: PhantomData });
-        job.accept_with(call, |extra| Recorded { extra, record })
+        job.accept_with(call, door, |extra| Recorded { extra, record })
     }
 }
 
