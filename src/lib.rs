@@ -178,17 +178,20 @@ pub use builder::{Pinning, PoolBuilder};
 pub use error::BuildError;
 pub use fork::{BroadcastContext, Scope, broadcast, join, scope};
 pub use job::{
-    CancelCallback, CancelCause, CancelGuard, CancelOutcome, CancelToken, Cancelled, Dependency,
-    JobBuilder, JobCounts, JobCx, JobError, JobHandle, JobId, JobOptions, JobOutcome, JobPanic,
-    JobRef, JobState, JobTimes, LeftJob, PanicLocation, Permit, ReserveAsync, ReserveError,
-    Shutdown, ShutdownReport, SkipCause, SubmitAsync, SubmitError, TimeoutPhase, checkpoint,
-    current, submit,
+    Attempt, CancelCallback, CancelCause, CancelGuard, CancelOutcome, CancelToken, Cancelled,
+    Dependency, Failed, FailedAttempt, JobBuilder, JobCounts, JobCx, JobError, JobHandle, JobId,
+    JobOptions, JobOutcome, JobPanic, JobRef, JobState, JobTimes, LeftJob, PanicLocation, Permit,
+    ReserveAsync, ReserveError, Retry, RetryBuilder, RetryError, RetryHandle, Shutdown,
+    ShutdownReport, SkipCause, SubmitAsync, SubmitError, TimeoutPhase, checkpoint, current, submit,
 };
 pub use par::{
     par_chunks, par_chunks_mut, par_for_each, par_map, par_map_reduce, try_par_for_each,
     try_par_map,
 };
-pub use policy::{Bound, Priority, QueueEvent, QueueLimits, QueueStats, Rate, WhenFull};
+pub use policy::{
+    Backoff, Bound, GiveUp, Jitter, Priority, QueueEvent, QueueLimits, QueueStats, Rate,
+    RetryBudget, RetryPolicy, Retryable, Transience, WhenFull,
+};
 pub use pool::Pool;
 #[cfg(any(test, feature = "test-util"))]
 pub use time::ManualClock;

@@ -352,19 +352,14 @@ impl Raw {
         }
     }
 
-    /// It has run and waits to be run once more: as long as it waits, it is in nobody's way.
-    #[allow(dead_code, reason = "for jobs that are tried again")]
-    pub(super) fn step_aside(self) {
-        self.give_all_back();
-    }
-
-    /// Its gate is about to be opened once more. There is always room for it: it was let in before.
-    #[allow(dead_code, reason = "for jobs that are tried again")]
+    /// It starts once more. It has given everything back while it waited, so that it was in nobody's
+    /// way, and there is always room for it: it was let in before. The caller has claimed it.
     pub(super) fn step_in_again(self) {
         if let Some(entrance) = self.board().entrance() {
             let ticket = self.ticket();
-            entrance.admission.force(&ticket);
-            self.header().held.store(entrance.held(&ticket).0, Ordering::Relaxed);
+            entrance.admission.force_to_run(&ticket);
+            let held = entrance.held(&ticket).0 & Held::REST;
+            self.header().held.store(held, Ordering::Relaxed);
         }
     }
 

@@ -6,10 +6,11 @@ use super::handle::JobHandle;
 use super::life::Continue;
 use super::outcome::{JobOutcome, SkipCause};
 use super::reference::JobRef;
+use super::retry_handle::RetryHandle;
 use crate::engine::sync::{AtomicUsize, Mutex, Ordering, lock};
 use std::sync::Arc;
 
-/// A job that others may wait for: a [`JobHandle`] or a [`JobRef`], see
+/// A job that others may wait for: a [`JobHandle`], a [`RetryHandle`] or a [`JobRef`], see
 /// [`JobBuilder::after`](crate::JobBuilder::after).
 pub trait Dependency: sealed::Sealed {
     /// The job.
@@ -19,12 +20,19 @@ pub trait Dependency: sealed::Sealed {
 mod sealed {
     pub trait Sealed {}
     impl<T> Sealed for crate::JobHandle<T> {}
+    impl<T, E> Sealed for crate::RetryHandle<T, E> {}
     impl Sealed for crate::JobRef {}
 }
 
 impl<T> Dependency for JobHandle<T> {
     fn job_ref(&self) -> JobRef {
         JobHandle::job_ref(self)
+    }
+}
+
+impl<T, E> Dependency for RetryHandle<T, E> {
+    fn job_ref(&self) -> JobRef {
+        RetryHandle::job_ref(self)
     }
 }
 

@@ -55,7 +55,7 @@ impl fmt::Display for JobId {
 }
 
 /// One count for each [`JobOutcome`].
-const OUTCOMES: usize = 7;
+const OUTCOMES: usize = 8;
 
 #[derive(Default)]
 struct Shard {
@@ -64,6 +64,9 @@ struct Shard {
     returned: AtomicU64,
     resolved: AtomicU64,
     outcomes: [AtomicU64; OUTCOMES],
+    /// How often a job has begun to wait at a gate, and has ceased to.
+    begun_waits: AtomicU64,
+    ended_waits: AtomicU64,
     /// Jobs that run, of those that have a name, a token or a limit.
     running: Mutex<Vec<JobRef>>,
     /// Jobs that wait at a gate.
@@ -96,10 +99,13 @@ pub struct JobCounts {
     pub timed_out: u64,
     /// Never started, because something else did not complete.
     pub skipped: u64,
-    /// Never started, because the pool was shut down.
+    /// Did not run to their end, because the pool was shut down.
     pub abandoned: u64,
     /// Never started, because they were pushed out to make room for others.
     pub evicted: u64,
+    /// Ended by an `Err` of their closure, after all their attempts
+    /// ([`submit_fallible`](crate::JobBuilder::submit_fallible)).
+    pub failed: u64,
     /// Of those that have timed out: whose closure has not returned yet, and keeps a worker.
     pub overrunning: u64,
 }
@@ -114,6 +120,7 @@ impl JobCounts {
             + self.skipped
             + self.abandoned
             + self.evicted
+            + self.failed
     }
 
     /// Those that have been accepted and have not ended.
@@ -308,6 +315,32 @@ impl Board {
         resolved == sum(|shard| &shard.accepted)
     }
 
+    /// A job waits at a gate.
+    pub(super) fn begin_wait(&self) {
+        let (place, is_mine) = self.place();
+        add(&self.shards[place].begun_waits, 1, is_mine);
+    }
+
+    pub(super) fn end_wait(&self) {
+        let (place, is_mine) = self.place();
+        add(&self.shards[place].ended_waits, 1, is_mine);
+    }
+
+    /// Whether all jobs that are pending wait at a gate. As in I2: what is read first never exceeds
+    /// what is read second, unless a job that waits is ended from outside just now.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let sum = |count: fn(&Shard) -> &AtomicU64| -> u64 {
+            self.shards.iter().map(|shard| count(shard).load(Ordering::Acquire)).sum()
+        };
+        let at_rest = sum(|shard| &shard.resolved)
+            + sum(|shard| &shard.returned)
+            + sum(|shard| &shard.begun_waits);
+        // As in `is_idle`.
+        fence(Ordering::SeqCst);
+        at_rest == sum(|shard| &shard.ended_waits) + sum(|shard| &shard.accepted)
+    }
+
     pub(crate) fn counts(&self) -> JobCounts {
         let sum = |count: &dyn Fn(&Shard) -> u64| self.shards.iter().map(|s| count(s)).sum();
         let outcome = |which: JobOutcome| -> u64 {
@@ -322,6 +355,7 @@ impl Board {
             skipped: outcome(JobOutcome::Skipped),
             abandoned: outcome(JobOutcome::Abandoned),
             evicted: outcome(JobOutcome::Evicted),
+            failed: outcome(JobOutcome::Failed),
             overrunning: 0,
         };
         let resolved = sum(&|shard| shard.resolved.load(Ordering::Acquire));

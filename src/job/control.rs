@@ -100,27 +100,33 @@ impl Raw {
         self.header().token.get()
     }
 
-    /// Ends it if it has not started, otherwise asks it to stop.
+    /// Ends it if it does not run, otherwise asks it to stop.
     pub(crate) fn cancel(self, cause: CancelCause) -> CancelOutcome {
-        if self.claim_beside(Life::claim_to_end) {
-            let registry = self.registry();
-            let error = JobError::Cancelled { cause, had_started: false };
-            // SAFETY: claimed, and the caller owns a reference.
-            unsafe { self.end_unstarted(JobOutcome::Cancelled, error) };
-            registry.tell_idle();
-            return CancelOutcome::Removed;
+        let header = self.header();
+        let mut is_asked = false;
+        loop {
+            if self.claim_beside(Life::claim_to_end) {
+                let registry = self.registry();
+                let had_started = header.started.load(Ordering::Relaxed) != 0;
+                let error = JobError::Cancelled { cause, had_started };
+                // SAFETY: claimed, and the caller owns a reference.
+                unsafe { self.end_unstarted(JobOutcome::Cancelled, error) };
+                registry.tell_idle();
+                return CancelOutcome::Removed;
+            }
+            if header.life.is_over() {
+                break;
+            }
+            is_asked |= self.token().cancel_with(cause.clone());
+            // Its forks look when they are asked to.
+            if header.life.hold(|| self.ask_its_workers()) {
+                return CancelOutcome::Requested;
+            }
+            // It has ended; or it waits to be tried once more. Its runner looks at the token when it
+            // has put the closure back, but not again if we have come after that.
         }
-        let life = &self.header().life;
-        if life.is_finished() {
-            return CancelOutcome::AlreadyFinished;
-        }
-        self.token().cancel_with(cause);
-        // Its forks look when they are asked to.
-        if life.hold(|| self.ask_its_workers()) {
-            CancelOutcome::Requested
-        } else {
-            CancelOutcome::AlreadyFinished
-        }
+        // Perhaps because its runner has seen the token.
+        if is_asked { CancelOutcome::Requested } else { CancelOutcome::AlreadyFinished }
     }
 
     /// Makes what runs in the job look around at its next fork. The job is held.
@@ -184,22 +190,52 @@ impl Raw {
 
     /// Its time is up.
     pub(crate) fn time_out(self, phase: TimeoutPhase) {
-        let (header, error) = (self.header(), JobError::TimedOut { phase });
-        if self.claim_beside(Life::claim_to_end) {
-            let registry = self.registry();
-            // SAFETY: claimed, and the caller owns a reference.
-            unsafe { self.end_unstarted(JobOutcome::TimedOut, error) };
-            return registry.tell_idle();
+        let header = self.header();
+        loop {
+            let is_ours = match phase {
+                TimeoutPhase::Queued => self.claim_unstarted(),
+                _ => self.claim_beside(Life::claim_to_end),
+            };
+            if is_ours {
+                let registry = self.registry();
+                // SAFETY: claimed, and the caller owns a reference.
+                unsafe { self.end_unstarted(JobOutcome::TimedOut, JobError::TimedOut { phase }) };
+                return registry.tell_idle();
+            }
+            if phase == TimeoutPhase::Queued {
+                return;
+            }
+            if header.life.claim_result() {
+                // SAFETY: claimed, and the caller owns a reference.
+                return unsafe { self.end_late(phase) };
+            }
+            if header.life.is_over() {
+                return;
+            }
+            // It waits to be tried once more.
         }
-        if phase == TimeoutPhase::Queued || !header.life.claim_result() {
-            return;
-        }
+    }
+
+    /// Ends it while it runs, for its time.
+    ///
+    /// # Safety
+    /// The caller owns a reference to the job, and has the right to write its result.
+    pub(super) unsafe fn end_late(self, phase: TimeoutPhase) {
         let registry = self.registry();
-        header.finished.store(clock::ticks(), Ordering::Relaxed);
-        // SAFETY: claimed, and the caller owns a reference.
-        unsafe { self.end_running(JobOutcome::TimedOut, error) };
+        self.header().finished.store(clock::ticks(), Ordering::Relaxed);
+        // SAFETY: by contract.
+        unsafe { self.end_running(JobOutcome::TimedOut, JobError::TimedOut { phase }) };
         self.token().cancel_with(CancelCause::Deadline);
         registry.ask_all_to_check();
+    }
+
+    /// Claims a job that has never been started, for somebody who has not taken its entry.
+    pub(super) fn claim_unstarted(self) -> bool {
+        let claim = || self.claim_beside(Life::claim_to_end);
+        match self.record() {
+            Some(record) => record.unless_begun(claim),
+            None => claim(),
+        }
     }
 
     /// Somebody on this level, on this worker of the same pool, waits for the job.
@@ -246,6 +282,8 @@ impl Raw {
         let shard = self.header().listed.load(Ordering::Relaxed);
         if shard != 0 {
             self.board().unlist(shard as usize - 1, self);
+            // It may run once more. Nothing runs in it now, so nobody lists it.
+            self.header().listed.store(0, Ordering::Relaxed);
         }
     }
 
@@ -258,7 +296,7 @@ impl Raw {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CancelOutcome {
-    /// The job had not started and never will. Its closure has been dropped.
+    /// The job did not run, and never will. Its closure has been dropped.
     Removed,
     /// The job runs, and has been asked to stop.
     Requested,

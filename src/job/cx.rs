@@ -52,7 +52,7 @@ impl JobCx {
         Borrowed(ManuallyDrop::new(JobCx { job: JobRef::borrowed(job) }))
     }
 
-    fn raw(&self) -> Raw {
+    pub(super) fn raw(&self) -> Raw {
         self.job.raw()
     }
 
@@ -93,6 +93,17 @@ impl JobCx {
     /// When it must have finished: the earliest of its own limits and the deadline of its token.
     pub fn deadline(&self) -> Option<Instant> {
         self.raw().existing_token().and_then(CancelToken::deadline)
+    }
+
+    /// Which attempt this is, from 1. Only what was given a [`RetryPolicy`](crate::RetryPolicy) comes
+    /// to a second one.
+    pub fn attempt(&self) -> u32 {
+        self.raw().record().map_or(1, |record| record.attempts().max(1))
+    }
+
+    /// The present time, by the clock of the pool.
+    pub(super) fn now(&self) -> Instant {
+        self.raw().board().now()
     }
 
     /// A value that the job was given by [`JobBuilder::extension`](crate::JobBuilder::extension).

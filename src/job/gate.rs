@@ -15,9 +15,11 @@ use crate::engine::clock;
 use crate::engine::registry::Registry;
 use crate::engine::sync::{Ordering, fence};
 use crate::job::abandon_pending;
+use crate::time::TimerKey;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 /// The right to have a waiting job queued, or to end it. Dropped, it abandons the job.
 #[must_use = "a gate that is dropped abandons its job"]
@@ -25,6 +27,8 @@ pub(crate) struct Gate {
     job: Raw,
     /// The pool, which may end before the gate does: then it has ended the job.
     registry: Weak<Registry>,
+    /// Whether the job is counted as one that waits.
+    is_counted: bool,
 }
 
 impl Gate {
@@ -34,7 +38,7 @@ impl Gate {
     /// The job is WAITING (`life`), and has no gate. Its pool is alive. The caller owns a reference
     /// beside that of the gate.
     pub(super) unsafe fn new(job: Raw, registry: &Registry) -> Gate {
-        let gate = Gate { job, registry: registry.to_weak() };
+        let gate = Gate { job, registry: registry.to_weak(), is_counted: false };
         let board = Board::of(registry);
         job.extra().expect("a job with a gate has options").list_waiting(board, job);
         // Pairs with the fence in `Board::advance`: either the end of the pool sees the job in the
@@ -44,6 +48,24 @@ impl Gate {
             job.abandon();
         }
         gate
+    }
+
+    /// Counts the job as one that waits, for those who ask whether all others do: what it waits for
+    /// is known by now, or will make itself known.
+    pub(super) fn counted(mut self, board: &Board) -> Gate {
+        self.is_counted = true;
+        board.begin_wait();
+        self
+    }
+
+    /// Has the gate opened at `at`. Returns the timer.
+    pub(super) fn open_at(mut self, board: &Board, at: Instant) -> TimerKey {
+        self.is_counted = true;
+        let key = board.timer().insert(at, move || self.open());
+        // Not before it is in the timer: whoever moves a clock, and sees that all others wait, knows
+        // all the times that they wait for.
+        board.begin_wait();
+        key
     }
 
     /// Has the job queued: it waits for a worker now. If it has been ended meanwhile, that is all.
@@ -102,7 +124,12 @@ impl Gate {
         let mut gate = ManuallyDrop::new(self);
         let (job, registry) = (gate.job, std::mem::take(&mut gate.registry));
         match registry.upgrade() {
-            Some(registry) => Some((job, registry)),
+            Some(registry) => {
+                if gate.is_counted {
+                    Board::of(&registry).end_wait();
+                }
+                Some((job, registry))
+            }
             None => {
                 // SAFETY: whoever has ended the job has left us this reference (`life` I6).
                 unsafe { job.release() };
@@ -114,7 +141,8 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        let gate = Gate { job: self.job, registry: std::mem::take(&mut self.registry) };
+        let registry = std::mem::take(&mut self.registry);
+        let gate = Gate { job: self.job, registry, is_counted: self.is_counted };
         gate.end(JobOutcome::Abandoned, JobError::Abandoned);
     }
 }

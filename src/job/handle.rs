@@ -4,10 +4,10 @@ use super::board::JobId;
 use super::cancel::CancelCause;
 use super::control::CancelOutcome;
 use super::life::{Continue, Phase};
-use super::told::Told;
 use super::outcome::JobError;
 use super::raw::Raw;
 use super::reference::{JobRef, JobState, JobTimes};
+use super::told::Told;
 use super::waiter::{Task, Waiter};
 use crate::Priority;
 use crate::engine::wait;
@@ -259,7 +259,11 @@ impl<T> JobHandle<T> {
             && job.claim_beside(|life| life.claim(job.is_timed()))
         {
             // SAFETY: claimed, and the handle is a reference.
-            return unsafe { job.run_here() };
+            unsafe { job.run_here() };
+            // Or it waits to be tried again.
+            if self.is_finished() {
+                return;
+            }
         }
         self.block(None);
     }

@@ -4,14 +4,15 @@
 //! ```text
 //! WAITING -> QUEUED -> RUNNING -> (RESOLVING ->) FINISHED
 //!     \________\____________________/^      RUNNING <-> HELD
-//!      ^_______________/ it shall run once more
+//!      ^________________ HELD: it shall run once more
 //! ```
 //!
 //! I1. Whoever moves the job out of QUEUED (or WAITING) has the closure, and nobody else. A worker,
 //!     a waiter, and a canceller may race for it; a queue entry whose job has been taken is stale.
 //! I2. Whoever may write the result does so before FINISHED, alone: the one that runs the job, and
 //!     if somebody else may end it meanwhile (a time-out), the one that has moved it to RESOLVING.
-//!     Such a job is HELD from its claim until its closure has been taken out of the same place.
+//!     Such a job is HELD from its claim until its closure has been taken out of the same place,
+//!     and any job while it is put back there.
 //! I3. FINISHED is final. The one that sets it takes the continuations along, in the same step.
 //! I4. The memory is shared by `refs` owners. The one that runs the job and the typed handle are one
 //!     owner together: the handle, unless it is gone (`DETACHED`) when the job ends. So a job that
@@ -94,6 +95,11 @@ impl Life {
         self.phase() == Phase::Finished
     }
 
+    /// Whether it has ended, or somebody is about to end it.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(tag(self.word.load(Ordering::Acquire)) & PHASE, RESOLVING | FINISHED)
+    }
+
     /// Changes the phase, if it is one of those. AcqRel: whoever moves the job on sees what was
     /// written to it before, and hands on what it has written. Acquire also for whoever comes too
     /// late: it may own no more than the reference that the other one has left to it, and must see
@@ -126,19 +132,16 @@ impl Life {
         self.advance(|phase| phase == WAITING, QUEUED)
     }
 
-    /// The job has run, its closure is back in its place, and it waits to be run once more. `false`:
-    /// somebody has ended it, or is about to.
-    #[allow(dead_code, reason = "for jobs that are tried again")]
-    pub(crate) fn wait_again(&self) -> bool {
-        loop {
-            if self.advance(|phase| phase == RUNNING, WAITING) {
-                return true;
-            }
-            if tag(self.word.load(Ordering::Relaxed)) & PHASE != HELD {
-                return false;
-            }
-            thread::yield_now();
-        }
+    /// The job has run, and shall wait to be run once more: holds it, so that its closure can be put
+    /// back. `false`: somebody has ended it, or is about to.
+    pub(crate) fn hold_to_wait(&self) -> bool {
+        self.advance_running(HELD)
+    }
+
+    /// The closure is back in its place.
+    pub(crate) fn wait_again(&self) {
+        let is_ours = self.advance(|phase| phase == HELD, WAITING);
+        debug_assert!(is_ours);
     }
 
     /// The closure of a timed job has been taken out.
@@ -154,28 +157,42 @@ impl Life {
 
     /// Takes the right to write the result of a running job.
     pub(crate) fn claim_result(&self) -> bool {
-        loop {
-            if self.advance(|phase| phase == RUNNING, RESOLVING) {
-                return true;
-            }
-            if tag(self.word.load(Ordering::Relaxed)) & PHASE != HELD {
-                return false;
-            }
-            thread::yield_now();
-        }
+        self.advance_running(RESOLVING)
     }
 
     /// Calls `f` while the job is running and cannot end. `false`: it is not running.
     pub(crate) fn hold(&self, f: impl FnOnce()) -> bool {
-        while !self.advance(|phase| phase == RUNNING, HELD) {
-            if tag(self.word.load(Ordering::Relaxed)) & PHASE != HELD {
-                return false;
-            }
-            thread::yield_now();
+        let is_held = self.advance_running(HELD);
+        if is_held {
+            f();
+            self.start();
         }
-        f();
-        self.start();
-        true
+        is_held
+    }
+
+    /// Moves a running job on, when nobody holds it. `false`: it does not run.
+    fn advance_running(&self, to: usize) -> bool {
+        let mut word = self.word.load(Ordering::Acquire);
+        loop {
+            let now = tag(word);
+            match now & PHASE {
+                RUNNING => {
+                    let next = with_tag(word, now & DETACHED | to);
+                    // As in `advance`.
+                    let order = (Ordering::AcqRel, Ordering::Acquire);
+                    match self.word.compare_exchange_weak(word, next, order.0, order.1) {
+                        Ok(_) => return true,
+                        Err(seen) => word = seen,
+                    }
+                }
+                // A few instructions of another thread.
+                HELD => {
+                    thread::yield_now();
+                    word = self.word.load(Ordering::Acquire);
+                }
+                _ => return false,
+            }
+        }
     }
 
     /// The job has ended, and its result is written. Returns those who are to be told, and whether

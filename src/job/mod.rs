@@ -8,6 +8,9 @@
 //! | `control` | what others do to a job: cancel it, end it, wait in it |
 //! | `gate` | jobs that wait for something else than a worker |
 //! | `after` | jobs that wait for other jobs |
+//! | `attempt` | how a job runs that may be tried again |
+//! | `record` | what is known of its attempts |
+//! | `retry`, `retry_handle` | fallible jobs, and what the outside holds of them |
 //! | `store` | where jobs live, and how those that lie side by side are queued together |
 //! | `ready` | the word that says which of them are queued |
 //! | `board` | what the jobs of a pool have in common: counts, what runs, the timer |
@@ -30,6 +33,7 @@
 
 mod admit;
 mod after;
+mod attempt;
 mod board;
 mod cancel;
 mod context;
@@ -48,8 +52,11 @@ mod outcome;
 mod panic;
 mod raw;
 mod ready;
+mod record;
 mod reference;
 mod reserve;
+mod retry;
+mod retry_handle;
 mod shutdown;
 mod slab;
 mod store;
@@ -70,8 +77,11 @@ pub use options::JobOptions;
 pub use outcome::{
     JobError, JobOutcome, JobPanic, PanicLocation, SkipCause, SubmitError, TimeoutPhase,
 };
+pub use record::Attempt;
 pub use reference::{JobRef, JobState, JobTimes};
 pub use reserve::{Permit, ReserveAsync, ReserveError, SubmitAsync};
+pub use retry::{FailedAttempt, Retry, RetryBuilder};
+pub use retry_handle::{Failed, RetryError, RetryHandle};
 pub use shutdown::{LeftJob, Shutdown, ShutdownReport};
 pub(crate) use shutdown::{abandon_pending, discard};
 pub use submit::{JobBuilder, submit};

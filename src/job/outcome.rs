@@ -43,7 +43,8 @@ pub enum JobError {
     /// It was accepted, and pushed out before it started, to make [room](crate::WhenFull) for
     /// another.
     Evicted,
-    /// It was accepted, and the pool was shut down before it started.
+    /// It was accepted, and the pool was shut down before it started, or while it waited to be tried
+    /// again.
     Abandoned,
 }
 
@@ -62,14 +63,18 @@ pub enum JobOutcome {
     TimedOut,
     /// It never started, because something that it depends on did not complete.
     Skipped,
-    /// It was accepted, and the pool was shut down before it started.
+    /// It was accepted, and the pool was shut down before it started, or while it waited to be tried
+    /// again.
     Abandoned,
     /// It was accepted, and pushed out before it started, to make room for another.
     Evicted,
+    /// Its closure returned an `Err`, and is not tried again
+    /// ([`submit_fallible`](crate::JobBuilder::submit_fallible)).
+    Failed,
 }
 
 impl JobOutcome {
-    const ALL: [JobOutcome; 7] = [
+    const ALL: [JobOutcome; 8] = [
         JobOutcome::Completed,
         JobOutcome::Panicked,
         JobOutcome::Cancelled,
@@ -77,6 +82,7 @@ impl JobOutcome {
         JobOutcome::Skipped,
         JobOutcome::Abandoned,
         JobOutcome::Evicted,
+        JobOutcome::Failed,
     ];
 
     /// From a byte; `None`: the job has not ended.
@@ -95,6 +101,7 @@ impl fmt::Display for JobOutcome {
             JobOutcome::Skipped => "was skipped",
             JobOutcome::Abandoned => "was abandoned",
             JobOutcome::Evicted => "was pushed out of the queue",
+            JobOutcome::Failed => "failed",
         })
     }
 }
@@ -151,7 +158,7 @@ impl fmt::Display for JobError {
             JobError::Full => f.write_str("the job was not accepted: the queue is full"),
             JobError::RateLimited => f.write_str("the job was not accepted: it came too early"),
             JobError::Evicted => f.write_str("the job was pushed out of the queue"),
-            JobError::Abandoned => f.write_str("the pool was shut down before the job started"),
+            JobError::Abandoned => f.write_str("the pool was shut down before the job could run"),
         }
     }
 }

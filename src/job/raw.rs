@@ -3,7 +3,7 @@
 
 use super::admit::Held;
 use super::board::{Board, JobId, Mode};
-use super::cancel::{CancelCause, CancelToken};
+use super::cancel::{CancelCause, CancelToken, Cancelled};
 use super::context::Context;
 use super::cx::JobCx;
 use super::lazy::LazyToken;
@@ -11,6 +11,7 @@ use super::life::Life;
 use super::options::Extra;
 use super::outcome::{JobError, JobOutcome, JobPanic, TimeoutPhase};
 use super::panic;
+use super::record::Record;
 use super::store::{self, Row};
 use crate::engine::clock;
 use crate::engine::job::{JobRef as Entry, NOBODY};
@@ -24,10 +25,26 @@ use std::mem::{ManuallyDrop, MaybeUninit, offset_of};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// What is to be called.
+/// What a job does, in whichever way it is run.
+pub(crate) trait Work: Send + 'static {
+    type Output: Send + 'static;
+    /// Whether it may be run more than once.
+    const IS_REPEATED: bool = false;
+    /// The functions of a job that does this, and has such options.
+    fn vtable<X: Options>() -> &'static VTable;
+}
+
+/// What is to be called, once.
 pub(crate) trait Call: Send + 'static {
     type Output: Send + 'static;
     fn call(self, cx: &JobCx) -> Self::Output;
+}
+
+impl<C: Call> Work for C {
+    type Output = C::Output;
+    fn vtable<X: Options>() -> &'static VTable {
+        const { &Cell::<X, C>::functions(Cell::<X, C>::run, Cell::<X, C>::run_claimed) }
+    }
 }
 
 /// What is known of a job, beside its life: all that whoever has a pointer to it may look at.
@@ -64,10 +81,13 @@ pub(crate) struct Header {
 /// No outcome, yet.
 const PENDING: u8 = u8::MAX;
 
-pub(super) struct VTable {
-    pub(super) run: unsafe fn(*const (), &Worker),
+/// Runs a job.
+type Run = unsafe fn(*const (), &Worker);
+
+pub(crate) struct VTable {
+    pub(super) run: Run,
     /// Runs a job that has been claimed.
-    pub(super) run_claimed: unsafe fn(*const (), &Worker),
+    pub(super) run_claimed: Run,
     drop_call: unsafe fn(Raw),
     dealloc: unsafe fn(Raw),
     /// Where the result is, in bytes from the header.
@@ -75,11 +95,16 @@ pub(super) struct VTable {
     drop_result: unsafe fn(Raw),
     set_error: unsafe fn(Raw, JobError),
     extra: unsafe fn(Raw) -> Option<NonNull<Extra>>,
+    record: unsafe fn(Raw) -> Option<NonNull<Record>>,
 }
 
 /// What a job may have beside its closure: nothing, or options.
 pub(crate) trait Options: Send + Sync + 'static {
     fn extra(&self) -> Option<&Extra>;
+    /// Of a job that may be tried again.
+    fn record(&self) -> Option<&Record> {
+        None
+    }
 }
 
 impl Options for () {
@@ -95,20 +120,20 @@ impl Options for Extra {
 }
 
 #[repr(C)]
-struct Cell<X, C: Call> {
+pub(super) struct Cell<X, C: Work> {
     header: Header,
     extra: X,
     stage: UnsafeCell<Stage<C>>,
 }
 
-union Stage<C: Call> {
-    call: ManuallyDrop<C>,
+pub(super) union Stage<C: Work> {
+    pub(super) call: ManuallyDrop<C>,
     /// The error in a box: most jobs have none, and it is larger than most results.
     result: ManuallyDrop<Ending<C::Output>>,
 }
 
 /// What the end of a job leaves.
-type Ending<T> = Result<T, Box<JobError>>;
+pub(super) type Ending<T> = Result<T, Box<JobError>>;
 
 /// A pointer to a job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,62 +159,24 @@ pub(crate) struct Parts<X, C> {
 }
 
 impl<X: Options, C: Call> Cell<X, C> {
-    const VTABLE: &'static VTable = &VTable {
-        run: Self::run,
-        run_claimed: Self::run_claimed,
-        drop_call: Self::drop_call,
-        dealloc: Self::dealloc,
-        result: offset_of!(Self, stage),
-        drop_result: Self::drop_result,
-        set_error: Self::set_error,
-        extra: Self::extra,
-    };
-
-    /// # Safety
-    /// `raw` is a live `Cell<X, C>`.
-    unsafe fn stage(raw: Raw) -> *mut Stage<C> {
-        let cell = raw.0.as_ptr().cast::<Self>();
-        // SAFETY: live, by contract; no reference to the stage is made.
-        unsafe { UnsafeCell::raw_get(&raw const (*cell).stage) }
-    }
-
     /// Runs the job that a worker has found in a lane.
     ///
     /// # Safety
     /// `data` is a `Cell<X, C>`, and the lane's reference to it is given away with it.
     unsafe fn run(data: *const (), worker: &Worker) {
-        // SAFETY: by contract.
-        let raw = unsafe { Raw::from_data(data) };
-        if Board::of(worker.registry()).mode() >= Mode::Discarding {
-            // SAFETY: the lane's reference is ours.
-            return unsafe { raw.discard_entry() };
+        // SAFETY: by contract; what is claimed is run.
+        unsafe {
+            if Self::claim_found(data, worker) {
+                Self::run_claimed(data, worker);
+            }
         }
-        if !raw.claim() {
-            // Somebody else has run or ended it, and left this reference to us.
-            // SAFETY: the lane's.
-            return unsafe { raw.release() };
-        }
-        // SAFETY: as above.
-        unsafe { Self::run_claimed(data, worker) };
     }
 
     /// # Safety
     /// `data` is a live `Cell<X, C>` whose job the caller has claimed; it may be gone afterwards.
     unsafe fn run_claimed(data: *const (), worker: &Worker) {
         // SAFETY: by contract.
-        let raw = unsafe { Raw::from_data(data) };
-        let header = raw.header();
-        // SAFETY: by contract; claimed by us alone, so the stage holds the closure, once.
-        let (stage, call) = unsafe {
-            let stage = Self::stage(raw);
-            (stage, ManuallyDrop::take(&mut (*stage).call))
-        };
-        raw.leave_queue();
-        if header.is_timed {
-            header.life.start();
-        }
-        header.started.store(worker.take_time(), Ordering::Relaxed);
-        header.runner.store(worker.index(), Ordering::Relaxed);
+        let (raw, call) = unsafe { Self::start(data, worker) };
         if let Some(extra) = raw.extra() {
             raw.list();
             if let Some(limit) = extra.run_timeout {
@@ -202,9 +189,6 @@ impl<X: Options, C: Call> Cell<X, C> {
         let cx = JobCx::borrowed(raw);
         let result = unwind::catch(|| call.call(&cx));
         drop(belonging);
-        let now = clock::ticks();
-        header.finished.store(now, Ordering::Relaxed);
-        worker.note_time(now);
         let (outcome, result) = match result {
             Ok(value) => {
                 panic::forget_location(raw);
@@ -215,18 +199,105 @@ impl<X: Options, C: Call> Cell<X, C> {
                 (outcome, Err(Box::new(error)))
             }
         };
+        // SAFETY: started above, and nothing of it runs any more.
+        unsafe { Self::settle(raw, worker, outcome, result) };
+    }
+}
+
+impl<X: Options, C: Work> Cell<X, C> {
+    pub(super) const fn functions(run: Run, run_claimed: Run) -> VTable {
+        VTable {
+            run,
+            run_claimed,
+            drop_call: Self::drop_call,
+            dealloc: Self::dealloc,
+            result: offset_of!(Self, stage),
+            drop_result: Self::drop_result,
+            set_error: Self::set_error,
+            extra: Self::extra,
+            record: Self::record,
+        }
+    }
+
+    /// # Safety
+    /// `raw` is a live `Cell<X, C>`.
+    pub(super) unsafe fn stage(raw: Raw) -> *mut Stage<C> {
+        let cell = raw.0.as_ptr().cast::<Self>();
+        // SAFETY: live, by contract; no reference to the stage is made.
+        unsafe { UnsafeCell::raw_get(&raw const (*cell).stage) }
+    }
+
+    /// Claims the job that a worker has found in a lane. `false`: that is not to run, and the lane's
+    /// reference is gone.
+    ///
+    /// # Safety
+    /// `data` is a `Cell<X, C>`, and the lane's reference to it is given away with it.
+    #[inline]
+    pub(super) unsafe fn claim_found(data: *const (), worker: &Worker) -> bool {
+        // SAFETY: by contract.
+        let raw = unsafe { Raw::from_data(data) };
+        if Board::of(worker.registry()).mode() >= Mode::Discarding {
+            // SAFETY: the lane's reference is ours.
+            unsafe { raw.discard_entry() };
+            return false;
+        }
+        if !raw.claim() {
+            // Somebody else has run or ended it, and left this reference to us.
+            // SAFETY: the lane's.
+            unsafe { raw.release() };
+            return false;
+        }
+        true
+    }
+
+    /// Takes the closure out of a job that is about to run.
+    ///
+    /// # Safety
+    /// `data` is a live `Cell<X, C>` whose job the caller has claimed.
+    #[inline]
+    pub(super) unsafe fn start(data: *const (), worker: &Worker) -> (Raw, C) {
+        // SAFETY: by contract.
+        let raw = unsafe { Raw::from_data(data) };
+        let header = raw.header();
+        // SAFETY: by contract; claimed by us alone, so the stage holds the closure, once.
+        let call = unsafe { ManuallyDrop::take(&mut (*Self::stage(raw)).call) };
+        if C::IS_REPEATED && header.started.load(Ordering::Relaxed) != 0 {
+            raw.step_in_again();
+        } else {
+            raw.leave_queue();
+        }
+        if header.is_timed {
+            header.life.start();
+        }
+        header.started.store(worker.take_time(), Ordering::Relaxed);
+        header.runner.store(worker.index(), Ordering::Relaxed);
+        (raw, call)
+    }
+
+    /// Ends a job that has run.
+    ///
+    /// # Safety
+    /// The caller has started it, and it has not ended, but for its time. It may be gone afterwards.
+    #[inline]
+    pub(super) unsafe fn settle(
+        raw: Raw,
+        worker: &Worker,
+        outcome: JobOutcome,
+        result: Ending<C::Output>,
+    ) {
+        let (header, now) = (raw.header(), clock::ticks());
+        header.finished.store(now, Ordering::Relaxed);
+        worker.note_time(now);
         raw.unlist();
         if header.is_timed && !header.life.claim_result() {
-            // Its time was up, and its end has been told. What it made all the same is of no use.
+            // What it made all the same is of no use.
             unwind::drop_quietly(result);
-            raw.give_all_back();
-            raw.board().resolved();
-            // SAFETY: whoever ended it left this reference to us.
-            return unsafe { raw.release() };
+            // SAFETY: see above; it has been ended by somebody else.
+            return unsafe { raw.leave_late() };
         }
         // SAFETY: the closure has been taken out, and nobody else writes the result (`life` I2).
         unsafe {
-            (*stage).result = ManuallyDrop::new(result);
+            (*Self::stage(raw)).result = ManuallyDrop::new(result);
             raw.end(outcome);
         }
     }
@@ -270,11 +341,17 @@ impl<X: Options, C: Call> Cell<X, C> {
         // SAFETY: live, by contract; shared for the job's whole life.
         unsafe { (*cell).extra.extra() }.map(NonNull::from)
     }
+
+    unsafe fn record(raw: Raw) -> Option<NonNull<Record>> {
+        let cell = raw.0.as_ptr().cast::<Self>();
+        // SAFETY: as in `extra`.
+        unsafe { (*cell).extra.record() }.map(NonNull::from)
+    }
 }
 
 impl Raw {
     /// A job with one owner (`life` I4).
-    pub(crate) fn new<X: Options, C: Call>(registry: &Registry, parts: Parts<X, C>) -> Raw {
+    pub(crate) fn new<X: Options, C: Work>(registry: &Registry, parts: Parts<X, C>) -> Raw {
         const {
             assert!(offset_of!(Cell<X, C>, header) == 0);
         }
@@ -288,7 +365,7 @@ impl Raw {
             outcome: AtomicU8::new(PENDING),
             held: AtomicU8::new(held.bits()),
             id,
-            vtable: Cell::<X, C>::VTABLE,
+            vtable: C::vtable::<X>(),
             registry,
             enqueued,
             started: AtomicU64::new(0),
@@ -386,6 +463,11 @@ impl Raw {
         unsafe { (self.header().vtable.extra)(self).map(|extra| extra.as_ref()) }
     }
 
+    pub(crate) fn record<'a>(self) -> Option<&'a Record> {
+        // SAFETY: as in `extra`.
+        unsafe { (self.header().vtable.record)(self).map(|record| record.as_ref()) }
+    }
+
     /// The pool's board. Only before the job has ended, or on a thread of the pool.
     pub(crate) fn board<'a>(self) -> &'a Board {
         // SAFETY: the pool lives as long as one of its jobs is pending, or one of its threads runs.
@@ -416,18 +498,23 @@ impl Raw {
     // ---- ends
 
     /// What a payload that came out of the closure means.
-    fn thrown(self, context: &Context<'_>, payload: Payload) -> (JobOutcome, JobError) {
+    pub(super) fn thrown(self, context: &Context<'_>, payload: Payload) -> (JobOutcome, JobError) {
         let location = panic::take_location(self);
         match context.cancelled_by(payload) {
-            // A loop or a fork was faster than the timer.
-            Ok(cancelled) if *cancelled.cause() == CancelCause::Deadline && self.is_late() => {
-                (JobOutcome::TimedOut, JobError::TimedOut { phase: TimeoutPhase::Total })
-            }
-            Ok(cancelled) => (JobOutcome::Cancelled, JobError::cancelled(&cancelled, true)),
+            Ok(cancelled) => self.stopped(&cancelled),
             Err(payload) => {
                 (JobOutcome::Panicked, JobError::Panicked(JobPanic::new(payload, location)))
             }
         }
+    }
+
+    /// What it means that its work has stopped.
+    pub(super) fn stopped(self, cancelled: &Cancelled) -> (JobOutcome, JobError) {
+        // Whoever looked was faster than the timer.
+        if *cancelled.cause() == CancelCause::Deadline && self.is_late() {
+            return (JobOutcome::TimedOut, JobError::TimedOut { phase: TimeoutPhase::Total });
+        }
+        (JobOutcome::Cancelled, JobError::cancelled(cancelled, true))
     }
 
     /// Whether the time is up that the job was given for itself.
@@ -478,6 +565,17 @@ impl Raw {
         board.resolved();
     }
 
+    /// The runner of a job is done with it, whose time was up before, and whose end has been told.
+    ///
+    /// # Safety
+    /// The caller has run the job, and has not the right to end it.
+    pub(super) unsafe fn leave_late(self) {
+        self.give_all_back();
+        self.board().resolved();
+        // SAFETY: whoever ended it left this reference to its runner.
+        unsafe { self.release() };
+    }
+
     /// Tells those who want to know that the job has ended.
     ///
     /// # Safety
@@ -488,6 +586,9 @@ impl Raw {
         let board = self.board();
         if let Some(extra) = self.extra() {
             extra.forget_limits(board);
+        }
+        if let Some(record) = self.record() {
+            record.forget_timer(board);
         }
         let vtable = header.vtable;
         header.outcome.store(outcome as u8, Ordering::Relaxed);
@@ -551,7 +652,7 @@ impl Raw {
     ///
     /// # Safety
     /// The call is a `C`, and the caller owns a reference and has claimed the job.
-    pub(crate) unsafe fn take_call<X: Options, C: Call>(self) -> C {
+    pub(crate) unsafe fn take_call<X: Options, C: Work>(self) -> C {
         // SAFETY: claimed, so the closure is there and ours.
         unsafe { ManuallyDrop::take(&mut (*Cell::<X, C>::stage(self)).call) }
     }

@@ -6,6 +6,7 @@ use super::control::CancelOutcome;
 use super::life::Phase;
 use super::outcome::JobOutcome;
 use super::raw::Raw;
+use super::record::{Attempt, Record};
 use crate::Priority;
 use crate::engine::clock;
 use crate::engine::sync::Ordering;
@@ -105,6 +106,19 @@ impl JobRef {
     /// ```
     pub fn outcome(&self) -> Option<JobOutcome> {
         self.0.outcome()
+    }
+
+    /// How many attempts were begun: see [`RetryHandle::attempts`](crate::RetryHandle::attempts).
+    pub fn attempts(&self) -> u32 {
+        match self.0.record() {
+            Some(record) => record.attempts(),
+            None => u32::from(self.0.header().started.load(Ordering::Relaxed) != 0),
+        }
+    }
+
+    /// Its last attempts, the oldest first: see [`RetryHandle::history`](crate::RetryHandle::history).
+    pub fn history(&self) -> Vec<Attempt> {
+        self.0.record().map_or_else(Vec::new, Record::history)
     }
 
     /// When what happened to it.

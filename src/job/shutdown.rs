@@ -2,9 +2,11 @@
 
 use super::board::{Board, JobId, Mode};
 use super::cancel::CancelCause;
+use super::record::Record;
 use super::store;
 use crate::engine::job::JobRef as Entry;
 use crate::engine::registry::Registry;
+use crate::engine::sync::{Ordering, fence};
 use crate::engine::worker::Worker;
 use crate::pool::Pool;
 use crate::time::after;
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Shutdown {
-    /// Runs all of them to their end.
+    /// Runs all of them to their end; those that fail are tried again as ever.
     Drain,
     /// Lets those end that run. The others end as [`Abandoned`](crate::JobError::Abandoned).
     CancelPending,
@@ -27,7 +29,7 @@ pub enum Shutdown {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// How many jobs have ended by themselves since the shutdown began: completed or panicked.
+    /// How many jobs have ended by themselves since the shutdown began: completed, failed or panicked.
     pub finished: u64,
     /// How many it has ended: cancelled, abandoned or timed out.
     pub cancelled: u64,
@@ -77,6 +79,20 @@ pub(crate) fn abandon_pending(registry: &Registry) {
     registry.lanes.drain(registry.threads(), |entry| unsafe { discard(entry) });
 }
 
+/// Ends the threads, and the jobs that wait to be tried again: when their time has come there would
+/// be nobody left to run them.
+fn abandon_retries(registry: &Registry) {
+    registry.stop();
+    // Pairs with that of a new gate: either we see the job in the list, or its runner that we stop.
+    fence(Ordering::SeqCst);
+    for job in Board::of(registry).waiting() {
+        let job = job.raw();
+        if job.record().is_some_and(Record::is_between) {
+            job.abandon();
+        }
+    }
+}
+
 impl Pool {
     /// Waits until no job of the pool is queued or running. `false`: the time was up before.
     ///
@@ -108,6 +124,14 @@ impl Pool {
         crate::engine::registry::blocking(|| registry.wait_idle(deadline, || board.is_idle()))
     }
 
+    /// Waits until all jobs that are pending wait for a time, or for such jobs.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(crate) fn wait_until_at_rest(&self) {
+        let (registry, board) = (self.registry(), Board::of(self.registry()));
+        registry.check_not_forked();
+        crate::engine::registry::blocking(|| registry.wait_idle(None, || board.is_at_rest()));
+    }
+
     /// How many jobs there were and are.
     pub fn job_counts(&self) -> crate::JobCounts {
         Board::of(self.registry()).counts()
@@ -121,7 +145,9 @@ impl Pool {
     /// when the threads have ended, they run on the threads that call them.
     ///
     /// A job that is still running when the time is up is left running; its thread ends after it,
-    /// and then neither this nor the drop of the pool has waited for it.
+    /// and then neither this nor the drop of the pool has waited for it. One that waits to be tried
+    /// again then ends as [`Abandoned`](crate::JobError::Abandoned), and so does one that would have
+    /// to wait later.
     ///
     /// # Blocking
     /// For at most `limit`, and a little more for the threads to end. Called from a thread of the
@@ -156,7 +182,12 @@ impl Pool {
         }
         registry.tell_idle();
         let inside = Worker::with_seat_in(registry, |seat| seat.is_some());
-        let is_idle = if inside { board.is_idle() } else { self.wait_idle_until(Some(deadline)) };
+        let mut is_idle =
+            if inside { board.is_idle() } else { self.wait_idle_until(Some(deadline)) };
+        if !is_idle {
+            abandon_retries(registry);
+            is_idle = board.is_idle();
+        }
         let threads_ended = self.end_threads(is_idle && !inside);
         let after = board.counts();
         let ended = |count: fn(&crate::JobCounts) -> u64| count(&after) - count(&before);
@@ -165,7 +196,7 @@ impl Pool {
             .into_iter()
             .map(|job| LeftJob { id: job.id(), name: job.name().map(str::to_owned) });
         ShutdownReport {
-            finished: ended(|counts| counts.completed + counts.panicked),
+            finished: ended(|counts| counts.completed + counts.panicked + counts.failed),
             cancelled: ended(|counts| {
                 counts.cancelled
                     + counts.abandoned

@@ -7,11 +7,10 @@ use super::cancel::CancelToken;
 use super::cx::JobCx;
 use super::gate::Gate;
 use super::handle::JobHandle;
-use super::life::Life;
 use super::options::{Extra, JobOptions};
 use super::outcome::{SubmitError, TimeoutPhase};
 use super::panic;
-use super::raw::{Call, Options, Parts, Raw};
+use super::raw::{Call, Options, Parts, Raw, Work};
 use super::reference::JobRef;
 use crate::Priority;
 use crate::engine::clock;
@@ -87,7 +86,7 @@ impl Terms<()> {
 
 /// Takes a job in, or gives its closure back. `prepare` is called before anybody else sees the job.
 #[inline]
-pub(super) fn accept<X: Options, C: Call>(
+pub(super) fn accept<X: Options, C: Work>(
     registry: &Registry,
     call: C,
     terms: Terms<X>,
@@ -102,7 +101,7 @@ pub(super) fn accept<X: Options, C: Call>(
 }
 
 /// As [`accept`], for a job that waits: `keep` has its gate opened at some time.
-fn accept_gated<X: Options, C: Call>(
+fn accept_gated<X: Options, C: Work>(
     registry: &Registry,
     call: C,
     terms: Terms<X>,
@@ -112,14 +111,15 @@ fn accept_gated<X: Options, C: Call>(
     let start = |raw, _| {
         prepare(raw);
         // SAFETY: made waiting, without a gate; our caller has the handle's reference.
-        keep(unsafe { Gate::new(raw, registry) });
+        let gate = unsafe { Gate::new(raw, registry) };
+        keep(gate.counted(Board::of(registry)));
         false
     };
     accept_to(registry, call, terms, true, start)
 }
 
 #[inline]
-fn accept_to<X: Options, C: Call>(
+fn accept_to<X: Options, C: Work>(
     registry: &Registry,
     call: C,
     terms: Terms<X>,
@@ -165,8 +165,8 @@ fn accept_to<X: Options, C: Call>(
 /// Takes back the closure of a job that was queued while the pool began to shut down. `None`: it
 /// has been run, or ended, after all.
 #[cold]
-fn take_back<X: Options, C: Call>(board: &Board, raw: Raw) -> Option<C> {
-    if !raw.claim_beside(Life::claim_to_end) {
+fn take_back<X: Options, C: Work>(board: &Board, raw: Raw) -> Option<C> {
+    if !raw.claim_unstarted() {
         return None;
     }
     // SAFETY: claimed; the reference is that which a handle would have had.
@@ -183,7 +183,7 @@ fn take_back<X: Options, C: Call>(board: &Board, raw: Raw) -> Option<C> {
 }
 
 /// The handle of a job that was not accepted.
-pub(super) fn rejected<T: Send + 'static, C: Call<Output = T>>(
+pub(super) fn rejected<T: Send + 'static, C: Work<Output = T>>(
     registry: &Registry,
     error: SubmitError<C>,
 ) -> JobHandle<T> {
@@ -545,6 +545,16 @@ impl<'a> JobBuilder<'a> {
     }
 
     fn accept<C: Call>(self, call: C, door: Door) -> Result<JobHandle<C::Output>, SubmitError<C>> {
+        self.accept_with(call, door, |extra| extra)
+    }
+
+    /// `wrap`: with what the job keeps its options.
+    pub(super) fn accept_with<X: Options, C: Work>(
+        self,
+        call: C,
+        door: Door,
+        wrap: impl FnOnce(Extra) -> X,
+    ) -> Result<JobHandle<C::Output>, SubmitError<C>> {
         let JobBuilder { registry, options, mut extra, token, deadline, after: dependencies } =
             self;
         let board = Board::of(registry);
@@ -567,6 +577,7 @@ impl<'a> JobBuilder<'a> {
         extra.ticket = admit::ticket(board, &options);
         let is_paced = admit::is_paced(board, &extra.ticket);
         extra.is_paced = AtomicBool::new(is_paced);
+        let extra = wrap(extra);
         let terms = Terms { extra, level, is_timed, token, door };
         let prepare = |raw: Raw| {
             if is_bound {

@@ -113,8 +113,8 @@ impl ManualClock {
         turn.run_until(target);
     }
 
-    /// Runs what is due, then waits until no job of `pool` is queued or running, and so on until
-    /// both is the case at once. Does not move the clock.
+    /// Runs what is due, then waits until no job of `pool` is queued or running, other than those that
+    /// wait for a time or for other jobs, and so on until both is the case at once. Does not move the clock.
     ///
     /// # Blocking
     /// For good, if called by a job of the pool, or if a job waits for the clock to be moved. Then
@@ -134,7 +134,7 @@ impl ManualClock {
     pub fn run_until_idle(&self, pool: &Pool) {
         loop {
             self.advance(Duration::ZERO);
-            pool.wait_idle_until(None);
+            pool.wait_until_at_rest();
             let now = self.now();
             if self.take_turn().earliest().is_none_or(|(at, _)| at > now) {
                 return;
