@@ -8,6 +8,8 @@
 //! | `control` | what others do to a job: cancel it, end it, wait in it |
 //! | `gate` | jobs that wait for something else than a worker |
 //! | `after` | jobs that wait for other jobs |
+//! | `member` | what a job that is in a group tells it |
+//! | `help` | what a worker runs that waits for a group |
 //! | `store` | where jobs live, and how those that lie side by side are queued together |
 //! | `ready` | the word that says which of them are queued |
 //! | `board` | what the jobs of a pool have in common: counts, what runs, the timer |
@@ -38,9 +40,11 @@ mod cx;
 mod drain;
 mod gate;
 mod handle;
+mod help;
 mod lazy;
 mod life;
 mod many;
+mod member;
 #[cfg(loom)]
 pub(crate) mod model;
 mod options;
@@ -61,15 +65,20 @@ pub use after::Dependency;
 pub(crate) use board::Board;
 pub use board::{JobCounts, JobId};
 pub use cancel::{CancelCallback, CancelCause, CancelGuard, CancelToken, Cancelled};
-pub use context::checkpoint;
-pub(crate) use context::{Context, check_at_fork};
+pub(crate) use context::{Context, check_at_fork, run_task};
+pub use context::{checkpoint, task_name};
 pub use control::CancelOutcome;
 pub use cx::{JobCx, current};
+pub(crate) use gate::Gate;
 pub use handle::JobHandle;
+pub(crate) use help::is_inside_group;
+pub(crate) use life::Continue;
+pub(crate) use member::{Enlist, Member};
 pub use options::JobOptions;
 pub use outcome::{
     JobError, JobOutcome, JobPanic, PanicLocation, SkipCause, SubmitError, TimeoutPhase,
 };
+pub(crate) use raw::Call;
 pub use reference::{JobRef, JobState, JobTimes};
 pub use reserve::{Permit, ReserveAsync, ReserveError, SubmitAsync};
 pub use shutdown::{LeftJob, Shutdown, ShutdownReport};

@@ -7,12 +7,14 @@
 //! | next | a worker with nothing to do | which lane first | the highest that holds jobs; each 61st dispatch, or after 100 ms a level, a lower one (`engine::lanes`) | a load and a counter |
 //! | admit | submit, before a job is made | is there room, and if not, then what | `admission`: a token of each limit; by default there are no limits | a branch; with limits some ten nanoseconds |
 //! | reserve | a submit that woke nobody | may a reserved worker start | for `High` and above | a compare |
+//! | members | a job of a group becomes ready, starts, ends | may it be queued, is that enough, is it too much | `group`: its limit, its waiters, fail-fast | none for other jobs: a branch where a job has options |
 //!
 //! `join` and the loops ask nothing: what they fork has the level of the job that it belongs to.
 
 #![forbid(unsafe_code)]
 
 pub(crate) mod admission;
+pub(crate) mod group;
 mod priority;
 
 pub use admission::{Bound, QueueEvent, QueueLimits, QueueStats, Rate, WhenFull};
