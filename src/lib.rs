@@ -176,18 +176,20 @@ pub mod model {
 pub use bridge::rayon as rayon_compat;
 pub use builder::{Pinning, PoolBuilder};
 pub use error::BuildError;
-pub use fork::{BroadcastContext, Scope, broadcast, join, scope};
+pub use fork::{BroadcastContext, Scope, TaskBuilder, broadcast, join, scope};
 pub use job::{
     Attempt, CancelCallback, CancelCause, CancelGuard, CancelOutcome, CancelToken, Cancelled,
     Dependency, Failed, FailedAttempt, JobBuilder, JobCounts, JobCx, JobError, JobHandle, JobId,
     JobOptions, JobOutcome, JobPanic, JobRef, JobState, JobTimes, LeftJob, PanicLocation, Permit,
     ReserveAsync, ReserveError, Retry, RetryBuilder, RetryError, RetryHandle, Shutdown,
     ShutdownReport, SkipCause, SubmitAsync, SubmitError, TimeoutPhase, checkpoint, current, submit,
+    task_name,
 };
 pub use par::{
     par_chunks, par_chunks_mut, par_for_each, par_map, par_map_reduce, try_par_for_each,
     try_par_map,
 };
+pub use policy::group::{Group, GroupHandle, Join};
 pub use policy::{
     Backoff, Bound, GiveUp, Jitter, Priority, QueueEvent, QueueLimits, QueueStats, Rate,
     RetryBudget, RetryPolicy, Retryable, Transience, WhenFull,
@@ -251,6 +253,11 @@ pub mod iter {
 /// ```
 pub mod collections {
     pub use crate::par::collections::drain::Drain;
+}
+
+/// Groups of jobs: how to wait for them, and what comes of that.
+pub mod group {
+    pub use crate::policy::group::*;
 }
 
 /// Parallel iterators over slices.

@@ -6,6 +6,7 @@
 mod compile;
 mod engines;
 mod fork;
+mod group;
 mod harness;
 mod idle;
 mod iter;
@@ -63,6 +64,8 @@ enum Suite {
     Latency,
     /// What a job costs: submitting many, waiting for one, and memory.
     Jobs,
+    /// What a member of a group costs, beside plain jobs and the peers' sets of tasks.
+    Group,
     /// How long the compiler takes for parallel iterators. Not part of `all`.
     Compile,
     /// All of the above but `compile`.
@@ -118,6 +121,9 @@ fn main() {
     }
     if wanted(Suite::Jobs) {
         rows.extend(jobs::run(&opts));
+    }
+    if wanted(Suite::Group) {
+        rows.extend(group::run(&opts));
     }
     if cli.suite == Suite::Compile {
         rows.extend(compile::run(&opts));

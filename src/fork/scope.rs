@@ -5,6 +5,7 @@
 //! if more than one task is left; so a task costs no trip through a deque, and the waiting owner,
 //! which may run nothing but this scope's tasks (L2), finds them in one place.
 
+use super::task::Ranked;
 use crate::engine::clock;
 use crate::engine::job::JobRef;
 use crate::engine::latch::Latch;
@@ -54,8 +55,26 @@ unsafe impl Sync for Core {}
 #[derive(Default)]
 struct Queue {
     tasks: VecDeque<JobRef>,
+    /// Those that have a level of their own.
+    ranked: Ranked,
     /// Beacons that are in some lane.
     beacons: usize,
+}
+
+impl Queue {
+    /// The next task: `pop` takes it of those that have no level of their own.
+    #[inline]
+    fn pop(&mut self, pop: fn(&mut VecDeque<JobRef>) -> Option<JobRef>) -> Option<JobRef> {
+        if self.ranked.is_empty() {
+            return pop(&mut self.tasks);
+        }
+        self.ranked.pop(self.tasks.is_empty()).or_else(|| pop(&mut self.tasks))
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.tasks.is_empty() && self.ranked.is_empty()
+    }
 }
 
 /// Runs `f` with a [`Scope`], and waits for every task that was spawned into it.
@@ -143,9 +162,19 @@ impl<'scope> Scope<'scope> {
     ///
     /// The task gets the scope, so that it can spawn further tasks.
     pub fn spawn(&self, f: impl FnOnce(&Scope<'scope>) + Send + 'scope) {
+        self.spawn_at(None, f);
+    }
+
+    /// Spawns a task, with a level of its own or without.
+    #[inline]
+    pub(super) fn spawn_at(
+        &self,
+        level: Option<u8>,
+        f: impl FnOnce(&Scope<'scope>) + Send + 'scope,
+    ) {
         let scope: *const Scope<'scope> = self;
         self.core.pending.fetch_add(1, Ordering::Relaxed);
-        self.core.push(Task { f, scope: scope.cast() }.into_job());
+        self.core.push(level, Task { f, scope: scope.cast() }.into_job());
     }
 }
 
@@ -212,10 +241,13 @@ impl Core {
         }
     }
 
-    fn push(self: &Arc<Self>, task: JobRef) {
+    fn push(self: &Arc<Self>, level: Option<u8>, task: JobRef) {
         let registry = self.registry();
         let mut queue = lock(&self.queue);
-        queue.tasks.push_back(task);
+        match level {
+            None => queue.tasks.push_back(task),
+            Some(level) => queue.ranked.push(level, task),
+        }
         // Whatever it is worth: a spawn, unlike a fork, says that the task shall start, and what
         // comes next in the scope may count on that.
         let beacon = queue.beacons == 0;
@@ -256,8 +288,8 @@ impl Core {
         lock(&core.queue).beacons -= 1;
         loop {
             let mut queue = lock(&core.queue);
-            let Some(task) = queue.tasks.pop_front() else { return };
-            let more = !queue.tasks.is_empty() && queue.beacons == 0;
+            let Some(task) = queue.pop(VecDeque::pop_front) else { return };
+            let more = !queue.is_empty() && queue.beacons == 0;
             queue.beacons += usize::from(more);
             drop(queue);
             if more {
@@ -274,7 +306,7 @@ impl Core {
         let mut start = clock::ticks();
         loop {
             let mut queue = lock(&self.queue);
-            if let Some(task) = queue.tasks.pop_back() {
+            if let Some(task) = queue.pop(VecDeque::pop_back) {
                 drop(queue);
                 worker.run_plain(task);
                 start = clock::ticks();
@@ -292,7 +324,7 @@ impl Core {
                 continue;
             }
             registry.check_not_forked();
-            worker.park_on(&self.latch, || !lock(&self.queue).tasks.is_empty());
+            worker.park_on(&self.latch, || !lock(&self.queue).is_empty());
             start = clock::ticks();
         }
         let beacons = lock(&self.queue).beacons;

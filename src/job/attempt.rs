@@ -84,6 +84,9 @@ unsafe fn run_claimed<X: Options, A: Attempts>(data: *const (), worker: &Worker)
     let record = raw.record().expect("it may be tried again");
     let number = record.begin(board.now());
     raw.list();
+    if let Some(member) = raw.member() {
+        member.started();
+    }
     if let Some(limit) = raw.extra().and_then(|extra| extra.run_timeout) {
         let job = JobRef::new(raw);
         let time_out = move || job.raw().time_out_attempt(number);
@@ -158,6 +161,9 @@ unsafe fn wait_again<X: Options, A: Attempts>(
     // SAFETY: held, so the place is ours; the closure has been taken out of it (`life` I2).
     unsafe { (*Cell::<X, Tries<A>>::stage(raw)).call = ManuallyDrop::new(Tries(tries)) };
     raw.give_all_back();
+    if let Some(member) = raw.member() {
+        member.paused();
+    }
     // Ours; the one that we have run with becomes the gate's.
     header.life.retain();
     header.life.wait_again();

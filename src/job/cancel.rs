@@ -121,7 +121,7 @@ impl CancelToken {
     }
 
     /// As [`child`](CancelToken::child), with deadlines by `clock` if there is one.
-    pub(super) fn child_by(
+    pub(crate) fn child_by(
         &self,
         clock: Option<&Arc<dyn Clock>>,
         deadline: Option<Instant>,

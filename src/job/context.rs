@@ -21,6 +21,11 @@ enum Kind<'a> {
     Token(&'a CancelToken),
     /// A job that runs.
     Job(Raw),
+    /// A task of a scope that has a name or a token.
+    Task {
+        name: &'a str,
+        token: Option<&'a CancelToken>,
+    },
 }
 
 /// What unwinds from a loop that was cancelled to the call whose token that was.
@@ -84,14 +89,16 @@ impl<'a> Context<'a> {
 
     fn is_cancelled_here(&self) -> bool {
         match self.kind {
-            Kind::Token(token) => token.is_cancelled(),
+            Kind::Token(token) | Kind::Task { token: Some(token), .. } => token.is_cancelled(),
+            Kind::Task { token: None, .. } => false,
             Kind::Job(job) => job.is_cancelled(),
         }
     }
 
     fn check(&self) -> Result<(), Cancelled> {
         match self.kind {
-            Kind::Token(token) => token.check(),
+            Kind::Token(token) | Kind::Task { token: Some(token), .. } => token.check(),
+            Kind::Task { token: None, .. } => Ok(()),
             Kind::Job(job) => job.check(),
         }
     }
@@ -174,6 +181,51 @@ pub fn checkpoint() -> Result<(), Cancelled> {
     }
 }
 
+/// Runs a task of a scope, unless it is cancelled before.
+pub(crate) fn run_task(name: &str, token: Option<&CancelToken>, f: impl FnOnce()) {
+    if token.is_some_and(CancelToken::is_cancelled) {
+        return;
+    }
+    // SAFETY: used until the end of this function, by what `f` waits for.
+    let outer = unsafe { Context::innermost() };
+    let context = Context { kind: Kind::Task { name, token }, outer };
+    let belonging = Belonging::enter(context.as_ptr());
+    let result = unwind::catch(f);
+    drop(belonging);
+    if let Err(payload) = result
+        && let Err(panic) = context.cancelled_by(payload)
+    {
+        resume_unwind(panic);
+    }
+}
+
+/// The name of what the calling thread works for: a task of a scope ([`Scope::job`]), else a job.
+/// `None` if neither has a name.
+///
+/// [`Scope::job`]: crate::Scope::job
+///
+/// ```
+/// let name = windlass::task_name;
+/// windlass::scope(|s| {
+///     s.job("left").spawn(move |_| {
+///         assert_eq!(windlass::join(name, name), (Some("left".into()), Some("left".into())));
+///     });
+/// });
+/// assert_eq!(name(), None);
+/// ```
+pub fn task_name() -> Option<String> {
+    // SAFETY: not used beyond this function.
+    let mut at: Option<&Context<'_>> = unsafe { Context::innermost() };
+    while let Some(context) = at {
+        match context.kind {
+            Kind::Task { name, .. } if !name.is_empty() => return Some(name.to_owned()),
+            Kind::Job(job) => return JobCx::borrowed(job).name().map(str::to_owned),
+            _ => at = context.outer,
+        }
+    }
+    None
+}
+
 impl CancelToken {
     /// Runs `f` under this token: the parallel loops in it, at whatever depth and on whichever
     /// thread, end early when it is cancelled, and with them `f`.
@@ -228,10 +280,16 @@ impl CancelToken {
     /// ```
     pub fn current() -> Option<CancelToken> {
         // SAFETY: not used beyond this function.
-        let context: Option<&Context<'_>> = unsafe { Context::current() };
-        context.map(|context| match context.kind {
-            Kind::Token(token) => token.clone(),
-            Kind::Job(job) => JobCx::borrowed(job).token(),
-        })
+        let mut at: Option<&Context<'_>> = unsafe { Context::current() };
+        while let Some(context) = at {
+            match context.kind {
+                Kind::Token(token) | Kind::Task { token: Some(token), .. } => {
+                    return Some(token.clone());
+                }
+                Kind::Job(job) => return Some(JobCx::borrowed(job).token()),
+                Kind::Task { token: None, .. } => at = context.outer,
+            }
+        }
+        None
     }
 }

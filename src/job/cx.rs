@@ -111,6 +111,13 @@ impl JobCx {
         self.raw().extra()?.extensions.get()
     }
 
+    /// Its closure is about to return an error.
+    pub(crate) fn note_failure(&self) {
+        if let Some(member) = self.raw().extra().and_then(|extra| extra.member.as_ref()) {
+            member.failed();
+        }
+    }
+
     /// The job, for a table of jobs.
     pub fn job_ref(&self) -> JobRef {
         // What a clone may do when the job has ended must not need the pool.

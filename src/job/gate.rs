@@ -68,7 +68,7 @@ impl Gate {
         key
     }
 
-    /// Has the job queued: it waits for a worker now. If it has been ended meanwhile, that is all.
+    /// Has the job queued, when its group has room for it.
     pub(crate) fn open(self) {
         let gate = match self.registry.upgrade() {
             Some(registry) => {
@@ -81,11 +81,27 @@ impl Gate {
             }
             None => self,
         };
-        let Some((job, registry)) = gate.into_parts() else { return };
+        match gate.job.extra().and_then(|extra| extra.member.clone()) {
+            Some(member) => member.enter(gate),
+            None => gate.open_now(),
+        }
+    }
+
+    /// The level of the job.
+    pub(crate) fn level(&self) -> u8 {
+        self.job.level()
+    }
+
+    /// Has the job queued: it waits for a worker now. If it has been ended meanwhile, that is all.
+    pub(crate) fn open_now(self) {
+        let Some((job, registry)) = self.into_parts() else { return };
         let (board, level) = (Board::of(&registry), job.level());
         let extra = job.extra().expect("a job with a gate has options");
         extra.ready.store(clock::ticks(), Ordering::Relaxed);
         extra.unlist_waiting(board);
+        if let Some(member) = &extra.member {
+            member.queued();
+        }
         if !job.header().life.open() {
             // If it was let in once more for this.
             job.give_all_back();

@@ -11,6 +11,8 @@
 //! | `attempt` | how a job runs that may be tried again |
 //! | `record` | what is known of its attempts |
 //! | `retry`, `retry_handle` | fallible jobs, and what the outside holds of them |
+//! | `member` | what a job that is in a group tells it |
+//! | `help` | what a worker runs that waits for a group |
 //! | `store` | where jobs live, and how those that lie side by side are queued together |
 //! | `ready` | the word that says which of them are queued |
 //! | `board` | what the jobs of a pool have in common: counts, what runs, the timer |
@@ -42,9 +44,11 @@ mod cx;
 mod drain;
 mod gate;
 mod handle;
+mod help;
 mod lazy;
 mod life;
 mod many;
+mod member;
 #[cfg(loom)]
 pub(crate) mod model;
 mod options;
@@ -68,15 +72,20 @@ pub use after::Dependency;
 pub(crate) use board::Board;
 pub use board::{JobCounts, JobId};
 pub use cancel::{CancelCallback, CancelCause, CancelGuard, CancelToken, Cancelled};
-pub use context::checkpoint;
-pub(crate) use context::{Context, check_at_fork};
+pub(crate) use context::{Context, check_at_fork, run_task};
+pub use context::{checkpoint, task_name};
 pub use control::CancelOutcome;
 pub use cx::{JobCx, current};
+pub(crate) use gate::Gate;
 pub use handle::JobHandle;
+pub(crate) use help::is_inside_group;
+pub(crate) use life::Continue;
+pub(crate) use member::{Enlist, Member};
 pub use options::JobOptions;
 pub use outcome::{
     JobError, JobOutcome, JobPanic, PanicLocation, SkipCause, SubmitError, TimeoutPhase,
 };
+pub(crate) use raw::Call;
 pub use record::Attempt;
 pub use reference::{JobRef, JobState, JobTimes};
 pub use reserve::{Permit, ReserveAsync, ReserveError, SubmitAsync};

@@ -3,6 +3,7 @@
 
 use super::board::{Board, Listed};
 use super::cancel::CancelCallback;
+use super::member::Member;
 use super::raw::Raw;
 use crate::Priority;
 use crate::engine::sync::{AtomicBool, AtomicU64, Mutex, lock};
@@ -93,6 +94,8 @@ pub(crate) struct Extra {
     /// Empty: none.
     pub(super) name: Cow<'static, str>,
     pub(super) extensions: Extensions,
+    /// What it is in its group.
+    pub(super) member: Option<Arc<dyn Member>>,
     pub(super) run_timeout: Option<Duration>,
     /// By when it must have ended, by its own limits.
     pub(super) deadline: Option<Instant>,

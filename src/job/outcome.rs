@@ -34,7 +34,7 @@ pub enum JobError {
         /// Which one, and how that has ended.
         because: SkipCause,
     },
-    /// It was never accepted: the pool had begun to shut down.
+    /// It was never accepted: the pool had begun to shut down, or its group was closed.
     Rejected,
     /// It was never accepted: there was [no room](crate::PoolBuilder::queue) for it.
     Full,
@@ -154,7 +154,9 @@ impl fmt::Display for JobError {
                 TimeoutPhase::Total => "the job did not finish in time",
             }),
             JobError::Skipped { because } => write!(f, "the job was skipped: {because}"),
-            JobError::Rejected => f.write_str("the job was not accepted: the pool shuts down"),
+            JobError::Rejected => {
+                f.write_str("the job was not accepted: its pool shuts down, or its group is closed")
+            }
             JobError::Full => f.write_str("the job was not accepted: the queue is full"),
             JobError::RateLimited => f.write_str("the job was not accepted: it came too early"),
             JobError::Evicted => f.write_str("the job was pushed out of the queue"),
@@ -299,13 +301,18 @@ pub enum SubmitError<F> {
     Full(F),
     /// Its kind has come too [often](crate::Rate::or_refuse).
     RateLimited(F),
+    /// The group that the job was to be in is closed.
+    GroupClosed(F),
 }
 
 impl<F> SubmitError<F> {
     /// The closure that was to be run.
     pub fn into_inner(self) -> F {
         match self {
-            SubmitError::ShuttingDown(f) | SubmitError::Full(f) | SubmitError::RateLimited(f) => f,
+            SubmitError::ShuttingDown(f)
+            | SubmitError::Full(f)
+            | SubmitError::RateLimited(f)
+            | SubmitError::GroupClosed(f) => f,
         }
     }
 
@@ -314,13 +321,14 @@ impl<F> SubmitError<F> {
             SubmitError::ShuttingDown(inner) => SubmitError::ShuttingDown(f(inner)),
             SubmitError::Full(inner) => SubmitError::Full(f(inner)),
             SubmitError::RateLimited(inner) => SubmitError::RateLimited(f(inner)),
+            SubmitError::GroupClosed(inner) => SubmitError::GroupClosed(f(inner)),
         }
     }
 
     /// The end of a job that has a handle all the same.
     pub(crate) fn as_end(&self) -> JobError {
         match self {
-            SubmitError::ShuttingDown(_) => JobError::Rejected,
+            SubmitError::ShuttingDown(_) | SubmitError::GroupClosed(_) => JobError::Rejected,
             SubmitError::Full(_) => JobError::Full,
             SubmitError::RateLimited(_) => JobError::RateLimited,
         }
@@ -333,6 +341,7 @@ impl<F> fmt::Debug for SubmitError<F> {
             SubmitError::ShuttingDown(_) => "ShuttingDown",
             SubmitError::Full(_) => "Full",
             SubmitError::RateLimited(_) => "RateLimited",
+            SubmitError::GroupClosed(_) => "GroupClosed",
         };
         f.debug_tuple(name).finish_non_exhaustive()
     }
@@ -344,6 +353,7 @@ impl<F> fmt::Display for SubmitError<F> {
             SubmitError::ShuttingDown(_) => "the pool shuts down",
             SubmitError::Full(_) => "the queue is full",
             SubmitError::RateLimited(_) => "the job comes too early",
+            SubmitError::GroupClosed(_) => "the group is closed",
         })
     }
 }

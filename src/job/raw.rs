@@ -179,6 +179,9 @@ impl<X: Options, C: Call> Cell<X, C> {
         let (raw, call) = unsafe { Self::start(data, worker) };
         if let Some(extra) = raw.extra() {
             raw.list();
+            if let Some(member) = &extra.member {
+                member.started();
+            }
             if let Some(limit) = extra.run_timeout {
                 let at = after(raw.board().now(), limit);
                 raw.limit(at, |job| job.time_out(TimeoutPhase::Running));

@@ -3,7 +3,7 @@
 use super::board::JobId;
 use super::cancel::CancelCause;
 use super::control::CancelOutcome;
-use super::life::Phase;
+use super::life::{Continue, Phase};
 use super::outcome::JobOutcome;
 use super::raw::Raw;
 use super::record::{Attempt, Record};
@@ -11,6 +11,7 @@ use crate::Priority;
 use crate::engine::clock;
 use crate::engine::sync::Ordering;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A job, whatever its result is: for tables of jobs, and to cancel them.
@@ -56,6 +57,13 @@ impl JobRef {
 
     pub(super) fn raw(&self) -> Raw {
         self.0
+    }
+
+    /// Has `target` told when the job ends, or now if it has.
+    pub(crate) fn on_end(&self, target: Arc<dyn Continue>) {
+        if !self.0.header().life.attach(Arc::clone(&target)) {
+            target.go_on();
+        }
     }
 
     pub(super) fn is(&self, job: Raw) -> bool {

@@ -3,11 +3,8 @@
 #![forbid(unsafe_code)]
 
 use super::admit::{self, Door, Held, Pass, Place, Refusal, Standing};
-use super::after::After;
 use super::board::{Board, Mode};
-use super::cancel::CancelToken;
 use super::handle::JobHandle;
-use super::options::{Extra, JobOptions};
 use super::outcome::SubmitError;
 use super::submit::{self, JobBuilder, submit_plain};
 use crate::engine::registry::Registry;
@@ -20,7 +17,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Room for one job in the queue of a pool: see [`Pool::reserve`]. Dropped, it is free again.
 ///
@@ -254,30 +251,20 @@ impl Pool {
     }
 }
 
-/// A [`JobBuilder`] without its pool.
-struct Draft {
-    options: JobOptions,
-    extra: Extra,
-    token: Option<CancelToken>,
-    deadline: Option<Instant>,
-    after: After,
-}
+/// Without its pool.
+type Draft = JobBuilder<'static>;
 
 impl Draft {
     fn ticket(&self, board: &Board) -> Ticket {
         admit::ticket(board, &self.options)
     }
-
-    fn into_builder(self, registry: &Registry) -> JobBuilder<'_> {
-        let Draft { options, extra, token, deadline, after } = self;
-        JobBuilder { registry, options, extra, token, deadline, after }
-    }
 }
 
 impl<'a> JobBuilder<'a> {
     fn into_draft(self) -> (&'a Registry, Draft) {
-        let JobBuilder { registry, options, extra, token, deadline, after } = self;
-        (registry, Draft { options, extra, token, deadline, after })
+        let to = self.registry();
+        let JobBuilder { registry: _, options, extra, token, deadline, after, group } = self;
+        (to, JobBuilder { registry: None, options, extra, token, deadline, after, group })
     }
 
     /// As [`Pool::submit_timeout`]. The limits in time of the job itself count from this call.
@@ -389,7 +376,7 @@ where
                 let (registry, door) = (&*this.entry.registry, Door::With(held));
                 match this.draft.take() {
                     None => submit_plain(registry, f, door),
-                    Some(draft) => draft.into_builder(registry).submit_by(f, door),
+                    Some(draft) => draft.on(registry).submit_by(f, door),
                 }
             }
         })

@@ -304,7 +304,7 @@ impl<T: Send + 'static, E: Send + 'static> RetryBuilder<'_, T, E> {
     where
         F: FnMut(&JobCx) -> Result<T, E> + Send + 'static,
     {
-        let registry = self.job.registry;
+        let registry = self.job.registry();
         let handle = match self.accept(f, Door::AsUsual) {
             Ok(handle) => handle,
             Err(error) => rejected(registry, error),

@@ -7,6 +7,7 @@ use super::cancel::CancelToken;
 use super::cx::JobCx;
 use super::gate::Gate;
 use super::handle::JobHandle;
+use super::member::Enlist;
 use super::options::{Extra, JobOptions};
 use super::outcome::{SubmitError, TimeoutPhase};
 use super::panic;
@@ -24,6 +25,7 @@ use crate::time::after;
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A closure that wants nothing to know.
@@ -364,19 +366,36 @@ impl Pool {
 /// A job that is about to be submitted. See [`Pool::job`].
 #[must_use = "a job runs only when it is submitted"]
 pub struct JobBuilder<'a> {
-    pub(super) registry: &'a Registry,
+    /// Named at last when it is submitted.
+    pub(super) registry: Option<&'a Registry>,
     pub(super) options: JobOptions,
     pub(super) extra: Extra,
     pub(super) token: Option<CancelToken>,
     pub(super) deadline: Option<Instant>,
     pub(super) after: After,
+    pub(super) group: Option<Arc<dyn Enlist>>,
 }
 
 impl<'a> JobBuilder<'a> {
     pub(crate) fn new(registry: &'a Registry, name: Cow<'static, str>) -> Self {
+        Self::unbound(name).on(registry)
+    }
+
+    /// Of a job whose pool is yet to be named.
+    pub(crate) fn unbound(name: Cow<'static, str>) -> Self {
         let extra = Extra::named(name);
         let (options, token, deadline) = (JobOptions::default(), None, None);
-        JobBuilder { registry, options, extra, token, deadline, after: After::default() }
+        let (registry, after, group) = (None, After::default(), None);
+        JobBuilder { registry, options, extra, token, deadline, after, group }
+    }
+
+    pub(crate) fn on(mut self, registry: &'a Registry) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
+    pub(super) fn registry(&self) -> &'a Registry {
+        self.registry.expect("the pool is named before the job is submitted")
     }
 
     /// Takes over all of these options; what was said before is forgotten, as far as they say it.
@@ -536,8 +555,13 @@ impl<'a> JobBuilder<'a> {
         self.accept(Plain(f), door).map_err(|error| error.map(|call| call.0))
     }
 
+    /// As `try_submit`, with a call of any kind.
+    pub(crate) fn try_call<C: Call>(self, call: C) -> Result<JobHandle<C::Output>, SubmitError<C>> {
+        self.accept(call, Door::AsUsual)
+    }
+
     fn submit_call<C: Call>(self, call: C) -> JobHandle<C::Output> {
-        let registry = self.registry;
+        let registry = self.registry();
         match self.accept(call, Door::AsUsual) {
             Ok(handle) => handle,
             Err(error) => rejected(registry, error),
@@ -555,9 +579,22 @@ impl<'a> JobBuilder<'a> {
         door: Door,
         wrap: impl FnOnce(Extra) -> X,
     ) -> Result<JobHandle<C::Output>, SubmitError<C>> {
-        let JobBuilder { registry, options, mut extra, token, deadline, after: dependencies } =
+        let registry = self.registry();
+        let JobBuilder { options, mut extra, token, deadline, after: dependencies, group, .. } =
             self;
         let board = Board::of(registry);
+        extra.ticket = admit::ticket(board, &options);
+        let is_paced = admit::is_paced(board, &extra.ticket);
+        extra.is_paced = AtomicBool::new(is_paced);
+        let mut waits = is_paced || !dependencies.is_empty();
+        if let Some(group) = group {
+            waits |= group.holds_back();
+            match group.enlist(waits) {
+                Some(member) => extra.member = Some(member),
+                None => return Err(SubmitError::GroupClosed(call)),
+            }
+        }
+        let member = extra.member.clone();
         let (now, clock) = (board.now(), board.clock());
         let by_timeout = options.timeout.map(|limit| after(now, limit));
         let deadline = by_timeout.into_iter().chain(deadline).min();
@@ -566,6 +603,7 @@ impl<'a> JobBuilder<'a> {
         let start_by = options.start_within.map(|limit| after(now, limit));
         let inherited = token.as_ref().and_then(CancelToken::deadline);
         let is_bound = token.is_some();
+        let token = token.or_else(|| member.as_ref()?.timed_token());
         // The child of a token that has none is a token like another.
         let token = match (token, deadline) {
             (Some(token), deadline) => Some(token.child_by(clock, deadline)),
@@ -574,9 +612,6 @@ impl<'a> JobBuilder<'a> {
         };
         let is_timed = deadline.is_some() || options.run_timeout.is_some();
         let level = options.priority.level();
-        extra.ticket = admit::ticket(board, &options);
-        let is_paced = admit::is_paced(board, &extra.ticket);
-        extra.is_paced = AtomicBool::new(is_paced);
         let extra = wrap(extra);
         let terms = Terms { extra, level, is_timed, token, door };
         let prepare = |raw: Raw| {
@@ -600,11 +635,18 @@ impl<'a> JobBuilder<'a> {
                 });
             }
         };
-        if dependencies.is_empty() && !is_paced {
-            accept(registry, call, terms, prepare)
-        } else {
+        let result = if waits {
             accept_gated(registry, call, terms, prepare, |gate| dependencies.keep(gate))
+        } else {
+            accept(registry, call, terms, prepare)
+        };
+        if let Some(member) = member {
+            match &result {
+                Ok(handle) => member.joined(handle.job_ref()),
+                Err(_) => member.rejected(),
+            }
         }
+        result
     }
 }
 

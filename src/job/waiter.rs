@@ -8,7 +8,7 @@ use super::life::Continue;
 use crate::engine::latch::Latch;
 use crate::engine::park::Parker;
 use crate::engine::registry::Registry;
-use crate::engine::sync::{Mutex, lock};
+use crate::engine::sync::{Mutex, Ordering, fence, lock};
 use crate::engine::unwind;
 use crate::engine::wait;
 use crate::engine::worker::Worker;
@@ -56,6 +56,34 @@ impl Waiter {
                 Some(worker) => worker.wait_for_latch(&self.latch, deadline),
                 None => wait::park(&self.latch, &self.parker, deadline),
             }
+        });
+    }
+
+    /// Makes a worker that is in [`block_or_work`](Self::block_or_work) look for work. What it shall
+    /// find is visible to it.
+    pub(crate) fn nudge(&self) {
+        // Pairs with the fence in `Worker::park_on`: it sees the work, or we see it parked.
+        fence(Ordering::SeqCst);
+        if self.latch.nudge() {
+            let seat = lock(&self.seat).clone();
+            if let Some((registry, seat)) = seat
+                && let Some(registry) = registry.upgrade()
+            {
+                registry.unpark(seat);
+            }
+        }
+    }
+
+    /// As [`block`](Self::block), for a worker; returns also when there is work, or when it is nudged.
+    pub(crate) fn block_or_work(&self, has_work: impl Fn() -> bool) {
+        Worker::with_current(|worker| {
+            let worker = worker.expect("called by a worker");
+            *lock(&self.seat) = Some((worker.registry().to_weak(), worker.index()));
+            if worker.has_broadcast() {
+                worker.run_broadcasts();
+            }
+            worker.registry().check_not_forked();
+            worker.park_on(&self.latch, has_work);
         });
     }
 }

@@ -8,6 +8,7 @@
 //! | admit | submit, before a job is made | is there room, and if not, then what | `admission`: a token of each limit; by default there are no limits | a branch; with limits some ten nanoseconds |
 //! | again | a fallible job whose attempt failed | is there another attempt, and when | `retry`: three attempts, exponential backoff, full jitter | none: only failures ask |
 //! | reserve | a submit that woke nobody | may a reserved worker start | for `High` and above | a compare |
+//! | members | a job of a group becomes ready, starts, ends | may it be queued, is that enough, is it too much | `group`: its limit, its waiters, fail-fast | none for other jobs: a branch where a job has options |
 //!
 //! `join` and the loops ask nothing: what they fork has the level of the job that it belongs to.
 
@@ -16,6 +17,7 @@
 pub(crate) mod admission;
 mod backoff;
 mod budget;
+pub(crate) mod group;
 mod priority;
 mod retry;
 

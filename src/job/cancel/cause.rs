@@ -28,6 +28,8 @@ pub enum CancelCause {
     Deadline,
     /// Another part of the same work failed, so that this part is of no use.
     SiblingFailed,
+    /// Others have brought about what it was for.
+    NotNeeded,
     /// The pool shuts down.
     Shutdown,
     /// The group that the work belonged to was dropped.
@@ -42,6 +44,7 @@ impl fmt::Display for CancelCause {
             CancelCause::Requested => "requested",
             CancelCause::Deadline => "the deadline passed",
             CancelCause::SiblingFailed => "a sibling failed",
+            CancelCause::NotNeeded => "it is needed no more",
             CancelCause::Shutdown => "the pool shuts down",
             CancelCause::GroupDropped => "the group was dropped",
             CancelCause::Custom(text) => text,

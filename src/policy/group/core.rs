@@ -1,0 +1,503 @@
+//! What a group knows of its members, under one lock; so what is read of it is of one moment.
+//!
+//! G1. `members` are those that have not ended, or whose result the submitting thread has yet to
+//!     bring (`Entry`). A member is listed before its job exists, so whoever finds none has not
+//!     overlooked one.
+//! G2. `counts` has each member of the group in one place, always: the sum of the others is `total`.
+//! G3. Nothing of the user's is called or dropped under the lock.
+//! G4. While something is pending in a nested group it counts as one of its parent's
+//!     (`busy_groups`): from before a member is submitted until after the last has ended. So a parent
+//!     may take it for busy a little too long, never for idle too soon.
+
+use super::joiner::Until;
+use super::limit::Limit;
+use super::member::Node;
+use super::statistics::GroupStatistics;
+use super::waiting::{self, Waiters, Waiting};
+use crate::Priority;
+use crate::engine::registry::Registry;
+use crate::engine::sync::{Mutex, MutexGuard, lock};
+use crate::engine::unwind;
+use crate::job::waiter::Waiter;
+use crate::job::{
+    Board, CancelCallback, CancelCause, CancelToken, JobOutcome, JobRef, is_inside_group,
+};
+use crate::time::TimerKey;
+use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, OnceLock, Weak};
+
+/// What is said of a group before it is opened.
+pub(super) struct Terms {
+    /// With the names of the groups above.
+    pub(super) name: Arc<str>,
+    pub(super) token: CancelToken,
+    pub(super) priority: Priority,
+    pub(super) fails_fast: bool,
+    pub(super) limit: Option<usize>,
+    pub(super) parent: Option<Arc<Core>>,
+    pub(super) on_end: Option<OnEnd>,
+}
+
+pub(super) type OnEnd = Box<dyn Fn(&GroupStatistics) + Send + Sync>;
+
+/// See the module.
+pub(super) struct Core {
+    pub(super) registry: Weak<Registry>,
+    pub(super) name: Arc<str>,
+    pub(super) token: CancelToken,
+    pub(super) priority: Priority,
+    fails_fast: bool,
+    /// Its own, then those above.
+    limits: Box<[Arc<Limit>]>,
+    has_limit: bool,
+    parent: Option<Arc<Core>>,
+    on_end: Option<OnEnd>,
+    /// What cancels the members with the token.
+    callback: OnceLock<CancelCallback>,
+    /// What looks at the token when its deadline has passed.
+    timer: OnceLock<TimerKey>,
+    state: Mutex<State>,
+}
+
+pub(super) struct State {
+    is_closed: bool,
+    /// Set once its members are being cancelled.
+    cause: Option<CancelCause>,
+    counts: GroupStatistics,
+    members: BTreeMap<u64, Entry>,
+    next_index: u64,
+    busy_groups: usize,
+    /// Results that nobody has taken, in the order of the ends.
+    done: VecDeque<Done>,
+    /// How many of those are successes.
+    num_good: usize,
+    /// Nobody wants results.
+    discards: bool,
+    /// Members that have not completed, whose results are elsewhere.
+    failed_elsewhere: Vec<Elsewhere>,
+    /// No queued member has a lower index. At the end: there is none at all.
+    help_from: u64,
+    pub(super) waiters: Waiters,
+}
+
+/// A member that is listed.
+struct Entry {
+    place: Place,
+    job: Option<JobRef>,
+    /// Whether the group is brought the result.
+    is_kept: bool,
+    handle: Option<Handle>,
+    /// How it has ended.
+    end: Option<(JobOutcome, bool)>,
+}
+
+/// A `JobHandle` of the group's type.
+type Handle = Box<dyn Any + Send>;
+
+/// Where a member is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    Waiting,
+    Queued,
+    Running,
+    Retrying,
+}
+
+/// A member that has ended, and its result.
+pub(super) struct Done {
+    pub(super) index: u64,
+    pub(super) handle: Handle,
+    is_good: bool,
+}
+
+/// A member that has ended, whose result is not the group's.
+#[derive(Clone)]
+pub(super) struct Elsewhere {
+    pub(super) index: u64,
+    pub(super) job: JobRef,
+    pub(super) outcome: JobOutcome,
+}
+
+/// So many of them are kept; of the others, the counts tell.
+const MOST_ELSEWHERE: usize = 64;
+
+impl State {
+    fn has_all_ended(&self) -> bool {
+        self.members.is_empty() && self.busy_groups == 0
+    }
+
+    pub(super) fn is_reached(&self, until: Until) -> bool {
+        let is_reached = match until {
+            Until::Ends(n) => self.done.len() >= n,
+            Until::Successes(n) => self.num_good >= n,
+            Until::AllEnded => false,
+            Until::Gone(index) => !self.members.contains_key(&index),
+        };
+        is_reached || self.has_all_ended()
+    }
+
+    pub(super) fn has_queued(&self) -> bool {
+        self.help_from < self.next_index
+    }
+
+    /// A queued member that nobody has been shown yet.
+    pub(super) fn next_queued(&mut self) -> Option<JobRef> {
+        let from = self.help_from;
+        for (&index, entry) in self.members.range(from..) {
+            if let (Place::Queued, Some(job)) = (entry.place, &entry.job) {
+                self.help_from = index + 1;
+                return Some(job.clone());
+            }
+        }
+        self.help_from = self.next_index;
+        None
+    }
+
+    /// A member may be found by those who help.
+    fn show(&mut self, index: u64) -> Vec<Arc<Waiter>> {
+        self.help_from = self.help_from.min(index);
+        self.waiters.helpers()
+    }
+
+    /// Takes those out whose wait is over.
+    fn take_reached(&mut self) -> Vec<Waiting> {
+        let waiters = std::mem::take(&mut self.waiters);
+        let (over, on) = waiters.split(|until| self.is_reached(until));
+        self.waiters = on;
+        over
+    }
+
+    /// If the member has ended and all of it is here, takes it off the list.
+    fn settle(&mut self, index: u64) -> Option<Handle> {
+        let entry = self.members.get(&index)?;
+        let (outcome, has_failed) = entry.end?;
+        if entry.is_kept && entry.handle.is_none() {
+            return None;
+        }
+        let entry = self.members.remove(&index)?;
+        let is_good = outcome == JobOutcome::Completed && !has_failed;
+        match entry.handle {
+            Some(handle) if self.discards => return Some(handle),
+            Some(handle) => {
+                self.num_good += usize::from(is_good);
+                self.done.push_back(Done { index, handle, is_good });
+            }
+            None if !is_good && self.failed_elsewhere.len() < MOST_ELSEWHERE => {
+                if let Some(job) = entry.job {
+                    self.failed_elsewhere.push(Elsewhere { index, job, outcome });
+                }
+            }
+            None => {}
+        }
+        None
+    }
+}
+
+impl Core {
+    pub(super) fn open(registry: Option<&Registry>, terms: Terms) -> Arc<Core> {
+        let Terms { name, token, priority, fails_fast, limit, parent, on_end } = terms;
+        let above = parent.as_ref().map_or(&[][..], |parent| parent.limits());
+        let limits = limit.map(Limit::new).into_iter().chain(above.iter().cloned()).collect();
+        let core = Arc::new(Core {
+            registry: registry.map_or_else(Weak::new, Registry::to_weak),
+            name,
+            token,
+            priority,
+            fails_fast,
+            limits,
+            has_limit: limit.is_some(),
+            parent,
+            on_end,
+            callback: OnceLock::new(),
+            timer: OnceLock::new(),
+            state: Mutex::new(State {
+                is_closed: false,
+                cause: None,
+                counts: GroupStatistics::default(),
+                members: BTreeMap::new(),
+                next_index: 0,
+                busy_groups: 0,
+                done: VecDeque::new(),
+                num_good: 0,
+                discards: false,
+                failed_elsewhere: Vec::new(),
+                help_from: 0,
+                waiters: Waiters::default(),
+            }),
+        });
+        let weak = Arc::downgrade(&core);
+        let callback = core.token.on_cancel(move |cause| {
+            if let Some(core) = weak.upgrade() {
+                core.cancel_members(cause);
+            }
+        });
+        let _ = core.callback.set(callback);
+        if let (Some(at), Some(registry)) = (core.token.deadline(), registry) {
+            // Looking is enough: the token then calls back.
+            let token = core.token.clone();
+            let key = Board::of(registry).timer().insert(at, move || {
+                token.is_cancelled();
+            });
+            let _ = core.timer.set(key);
+        }
+        core
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    pub(super) fn registry(&self) -> Option<Arc<Registry>> {
+        self.registry.upgrade()
+    }
+
+    pub(super) fn limits(&self) -> &[Arc<Limit>] {
+        &self.limits
+    }
+
+    /// Its own limit.
+    pub(super) fn limit(&self) -> Option<&Arc<Limit>> {
+        self.limits.first().filter(|_| self.has_limit)
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Whether it is the group with that address, or below it.
+    pub(super) fn is_within(&self, group: usize) -> bool {
+        let mut at = Some(self);
+        while let Some(core) = at {
+            if core.address() == group {
+                return true;
+            }
+            at = core.parent.as_deref();
+        }
+        false
+    }
+
+    // ---- members
+
+    /// Lists a new member. `None`: the group is closed.
+    pub(super) fn add(self: &Arc<Self>, is_kept: bool, waits: bool) -> Option<Arc<Node>> {
+        let (index, is_first) = {
+            let mut state = self.state();
+            if state.is_closed {
+                return None;
+            }
+            let index = state.next_index;
+            // Nobody who helps need look for one that has not joined.
+            state.help_from += u64::from(state.help_from == index);
+            state.next_index += 1;
+            let is_first = state.has_all_ended();
+            let place = if waits { Place::Waiting } else { Place::Queued };
+            state.counts.total += 1;
+            *state.counts.at(place) += 1;
+            let entry = Entry { place, job: None, is_kept, handle: None, end: None };
+            state.members.insert(index, entry);
+            (index, is_first)
+        };
+        if is_first {
+            self.tell_parent(true);
+        }
+        Some(Node::new(Arc::clone(self), index))
+    }
+
+    pub(super) fn joined(&self, index: u64, job: JobRef) {
+        let mut state = self.state();
+        let Some(entry) = state.members.get_mut(&index) else { return };
+        let is_queued = entry.place == Place::Queued;
+        entry.job = Some(job.clone());
+        let cause = state.cause.clone();
+        let helpers = if is_queued { state.show(index) } else { Vec::new() };
+        drop(state);
+        helpers.iter().for_each(|helper| helper.nudge());
+        if let Some(cause) = cause {
+            // Whoever has cancelled all others has not seen it.
+            job.cancel_with(cause);
+        }
+    }
+
+    pub(super) fn rejected(&self, index: u64) {
+        let mut state = self.state();
+        if let Some(entry) = state.members.remove(&index) {
+            *state.counts.at(entry.place) -= 1;
+            state.counts.total -= 1;
+        }
+        self.after_removal(state);
+    }
+
+    pub(super) fn set_place(&self, index: u64, place: Place) {
+        let helpers = {
+            let mut state = self.state();
+            let state = &mut *state;
+            let entry = state.members.get_mut(&index).filter(|entry| entry.end.is_none());
+            let Some(entry) = entry else { return };
+            let before = std::mem::replace(&mut entry.place, place);
+            *state.counts.at(before) -= 1;
+            *state.counts.at(place) += 1;
+            let is_shown = place == Place::Queued && entry.job.is_some();
+            if is_shown { state.show(index) } else { Vec::new() }
+        };
+        helpers.iter().for_each(|helper| helper.nudge());
+    }
+
+    /// Its job has ended.
+    pub(super) fn ended(&self, index: u64, has_failed: bool) {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let Some(entry) = state.members.get_mut(&index) else { return };
+        let outcome = entry.job.as_ref().and_then(JobRef::outcome);
+        let outcome = outcome.unwrap_or(JobOutcome::Abandoned);
+        entry.end = Some((outcome, has_failed));
+        *state.counts.at(entry.place) -= 1;
+        state.counts.count(outcome, has_failed);
+        let is_failure = match outcome {
+            JobOutcome::Completed => has_failed,
+            JobOutcome::Cancelled | JobOutcome::Abandoned => false,
+            _ => true,
+        };
+        let cancels = self.fails_fast && is_failure && state.cause.is_none();
+        let counts = state.counts;
+        let unwanted = state.settle(index);
+        self.after_removal(guard);
+        drop(unwanted);
+        if cancels {
+            self.cancel(CancelCause::SiblingFailed);
+        }
+        if let Some(on_end) = &self.on_end {
+            let _ = unwind::catch(|| on_end(&counts)).map_err(unwind::drop_quietly);
+        }
+    }
+
+    /// The submitting thread brings what the result will be taken from.
+    pub(super) fn keep(&self, index: u64, handle: Handle) {
+        let mut state = self.state();
+        if let Some(entry) = state.members.get_mut(&index) {
+            entry.handle = Some(handle);
+        }
+        let unwanted = state.settle(index);
+        self.after_removal(state);
+        drop(unwanted);
+    }
+
+    /// A member may be off the list: tells those whom that concerns.
+    fn after_removal(&self, mut state: MutexGuard<'_, State>) {
+        let is_last = state.has_all_ended();
+        let over = state.take_reached();
+        drop(state);
+        waiting::wake(over);
+        if is_last {
+            self.tell_parent(false);
+        }
+    }
+
+    /// Something of the group is pending now, or nothing any more.
+    fn tell_parent(&self, is_busy: bool) {
+        let mut at = self.parent.as_deref();
+        while let Some(parent) = at {
+            let mut state = parent.state();
+            let was_over = state.has_all_ended();
+            state.busy_groups = if is_busy { state.busy_groups + 1 } else { state.busy_groups - 1 };
+            let is_over = state.has_all_ended();
+            let over = state.take_reached();
+            drop(state);
+            waiting::wake(over);
+            at = if was_over == is_over { None } else { parent.parent.as_deref() };
+        }
+    }
+
+    // ---- the end
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.state().is_closed
+    }
+
+    pub(super) fn close(&self) {
+        self.state().is_closed = true;
+    }
+
+    /// Why its members are cancelled, if they are.
+    pub(super) fn cause(&self) -> Option<CancelCause> {
+        self.state().cause.clone()
+    }
+
+    /// Closes the group and cancels its members, and the groups below.
+    pub(super) fn cancel(&self, cause: CancelCause) {
+        // Which calls back.
+        self.token.cancel_with(cause);
+    }
+
+    fn cancel_members(&self, cause: &CancelCause) {
+        let mut jobs: Vec<JobRef> = {
+            let mut state = self.state();
+            state.is_closed = true;
+            state.cause.get_or_insert_with(|| cause.clone());
+            state.members.values().filter_map(|entry| entry.job.clone()).collect()
+        };
+        // The latest first: those that wait for a slot before those that have one to give back.
+        while let Some(job) = jobs.pop() {
+            job.cancel_with(cause.clone());
+        }
+    }
+
+    /// From now on results are dropped as they come.
+    pub(super) fn discard(&self) {
+        let (done, over) = {
+            let mut state = self.state();
+            state.discards = true;
+            state.num_good = 0;
+            (std::mem::take(&mut state.done), std::mem::take(&mut state.failed_elsewhere))
+        };
+        drop((done, over));
+    }
+
+    // ---- looking, waiting
+
+    pub(super) fn statistics(&self) -> GroupStatistics {
+        self.state().counts
+    }
+
+    /// The members that have not ended, the latest first.
+    pub(super) fn pending(&self) -> Vec<(u64, JobRef)> {
+        let state = self.state();
+        let pending = state.members.iter().rev();
+        pending.filter_map(|(&index, entry)| Some((index, entry.job.clone()?))).collect()
+    }
+
+    /// The next result in the order of the ends.
+    pub(super) fn take(&self) -> Option<Done> {
+        let mut state = self.state();
+        let done = state.done.pop_front()?;
+        state.num_good -= usize::from(done.is_good);
+        Some(done)
+    }
+
+    /// Whether every member has ended, and every result is taken.
+    pub(super) fn is_over(&self) -> bool {
+        let state = self.state();
+        state.has_all_ended() && state.done.is_empty()
+    }
+
+    pub(super) fn is_reached(&self, until: Until) -> bool {
+        self.state().is_reached(until)
+    }
+
+    pub(super) fn failed_elsewhere(&self) -> Vec<Elsewhere> {
+        self.state().failed_elsewhere.clone()
+    }
+
+    /// Whether the calling thread works for a member, of this group or one below.
+    pub(super) fn is_inside(&self) -> bool {
+        is_inside_group(self.address())
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if let (Some(key), Some(registry)) = (self.timer.get(), self.registry()) {
+            Board::of(&registry).timer().cancel(*key);
+        }
+    }
+}
