@@ -390,19 +390,29 @@ fn places_are_known() {
         let location = panic.location().expect("the hook was called");
         assert_eq!((location.file(), location.line()), (file!(), line));
         assert!(panic.to_string().contains("here") && panic.to_string().contains(file!()));
+        let num_stolen = Arc::new(AtomicUsize::new(0));
         for _ in 0..scale(50) {
-            // The first half forks until the second has started: so that is stolen.
+            let thefts = Arc::clone(&num_stolen);
+            // The first half forks until the second has started, so that is stolen; but not for ever:
+            // the two need not run at the same time.
             let place = Arc::new(AtomicUsize::new(0));
             let inner = Arc::clone(&place);
             let mut handle = pool.submit(move || {
                 let is_stolen = AtomicBool::new(false);
                 let until_stolen = || {
-                    while !is_stolen.load(Ordering::SeqCst) {
+                    let start = Instant::now();
+                    while !is_stolen.load(Ordering::SeqCst)
+                        && start.elapsed() < Duration::from_secs(1)
+                    {
                         fib(4);
                     }
                 };
+                let outside = std::thread::current().id();
                 windlass::join(until_stolen, || {
                     is_stolen.store(true, Ordering::SeqCst);
+                    if std::thread::current().id() != outside {
+                        thefts.fetch_add(1, Ordering::SeqCst);
+                    }
                     inner.store(line!() as usize + 1, Ordering::SeqCst);
                     panic!("stolen")
                 })
@@ -426,6 +436,7 @@ fn places_are_known() {
             };
             assert_eq!(panic.location(), None);
         }
+        assert!(num_stolen.load(Ordering::SeqCst) > 0, "the very first is stolen");
     });
 }
 

@@ -220,6 +220,45 @@ fn a_panic_waits_for_the_sibling_that_was_stolen_at_every_depth() {
     }
 }
 
+/// A fork whose site has been short for long is kept private at first. Whatever its first half is made of
+/// then, a look at the clock must find that it has grown long.
+#[test]
+fn a_short_site_that_grows_long_is_shared() {
+    /// A region that is short, but for the call that loops over trees of so many levels until the
+    /// second half has begun.
+    fn call(long: Option<u32>, started: &AtomicBool) {
+        let first = || {
+            if let Some(depth) = long {
+                let start = std::time::Instant::now();
+                while !started.load(Ordering::SeqCst) && start.elapsed() < LONG {
+                    tree_of(0, depth);
+                }
+                assert!(started.load(Ordering::SeqCst), "nobody came in time");
+            }
+        };
+        join(first, || started.store(true, Ordering::SeqCst));
+    }
+    for width in [2, 3, 8] {
+        let pool = Pool::new(width).unwrap();
+        watchdog(&pool, || {
+            for depth in [1, 2, 4, 8] {
+                for _ in 0..scale(20) {
+                    pool.install(|| {
+                        // Two sites in turn: of one alone not even the time is taken after a while.
+                        for _ in 0..200 {
+                            call(None, &AtomicBool::new(false));
+                            join(|| (), || ());
+                        }
+                        // Those who search give up.
+                        std::thread::sleep(std::time::Duration::from_millis(1));
+                        call(Some(depth), &AtomicBool::new(false));
+                    });
+                }
+            }
+        });
+    }
+}
+
 #[test]
 fn both_halves_run_at_the_same_time_from_the_very_first_call() {
     // A closure type of its own for each size: a site without history.

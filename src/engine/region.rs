@@ -7,7 +7,8 @@
 //! - no history, or long lately: published and a sleeper woken at once ([`Plan::Share`]);
 //! - short lately: kept private, and *polled*: the joins of the region look at the clock, at the
 //!   deepest level first and then ever further up, so that about log(forks) looks find a region
-//!   that has grown long after all;
+//!   that has grown long after all; those of the level above the base, and those from which on
+//!   joins are plain calls, look each time, because a region may be a loop of small trees;
 //! - short many times in a row: not even timed ([`Plan::Skip`]), for a number of regions that
 //!   doubles up to a bound; every fourth of them looks at the clock once, and a long one ends the
 //!   skipping.

@@ -129,6 +129,10 @@ impl Worker {
         drop(plain);
         if let (Some(begin), Some(slot)) = (begin, slot) {
             self.adapt(slot, clock::since(begin));
+            // What is plain from here on comes by nowhere else, and may do so for long.
+            if self.local.region.is_polling() && self.local.region.poll() {
+                self.share_some();
+            }
         }
         results
     }
@@ -372,8 +376,10 @@ impl Worker {
                 self.share_some();
                 base.wrapping_add(1)
             } else {
-                // A join two levels up comes about four times later in a balanced tree.
-                slot.wrapping_sub(1).max(base.wrapping_add(1))
+                // A join two levels up comes about four times later in a balanced tree. Those right
+                // above the base come by each time: they may be steps of a loop, and the last to
+                // see that it is long.
+                slot.wrapping_sub(1).max(base.wrapping_add(2))
             }
         } else {
             self.local.mark.get().min(slot)
