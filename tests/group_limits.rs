@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use windlass::group::{GroupStatistics, MemberError};
 use windlass::{
-    CancelCause, CancelToken, Group, GroupHandle, JobError, JobOutcome, JobState, Join, Pool,
-    Priority, Shutdown, SubmitError,
+    Bound, CancelCause, CancelToken, Group, GroupHandle, Jitter, JobError, JobOutcome, JobState,
+    Join, Pool, Priority, QueueLimits, RetryPolicy, Shutdown, SubmitError, WhenFull,
 };
 
 const LONG: Duration = common::LONG;
@@ -84,6 +84,22 @@ fn a_slot_comes_back_when_its_member_panics_is_cancelled_times_out_or_is_skipped
         group.wait(Join::collect());
         let s = group.statistics();
         assert_eq!((s.completed, s.panicked, s.cancelled, s.timed_out, s.skipped), (3, 1, 2, 1, 1));
+    });
+}
+
+#[test]
+fn a_member_that_fails_is_a_job_that_has_failed() {
+    at_each_width(|pool| {
+        let group = pool.group("fails").open::<()>();
+        let failed = group.submit_fallible(|| Err("no")).unwrap();
+        let after = group.job("after").after(&[&failed]).submit(|| ()).unwrap();
+        let error = group.wait(Join::all()).unwrap_err();
+        assert_eq!(error.first().unwrap().error().to_string(), "no");
+        assert_eq!(failed.outcome(), Some(JobOutcome::Failed));
+        assert_eq!(after.outcome(), Some(JobOutcome::Skipped));
+        let statistics = group.statistics();
+        assert_eq!((statistics.failed, statistics.skipped, statistics.completed), (1, 1, 0));
+        assert_eq!(pool.job_counts().failed, 1);
     });
 }
 
@@ -170,7 +186,39 @@ fn a_member_adds_to_its_full_group_without_blocking() {
     });
 }
 
-/// A member that pauses (to be tried again) is one that has not ended: simulated by one that hangs.
+/// SEMANTICS 6.4: a member that is tried again has not ended, and holds no slot while it waits.
+#[test]
+fn a_retrying_member_has_not_ended_and_gives_its_slot_back_meanwhile() {
+    at_each_width(|pool| {
+        let group = pool.group("retry").limit(1).open::<()>();
+        let policy = RetryPolicy::fixed(Duration::from_millis(2)).attempts(3);
+        let retried = pool.job("again").group(&group).retry(policy);
+        let handle = retried.submit_fallible(|cx| match cx.attempt() {
+            3 => Ok(()),
+            _ => Err("not yet"),
+        });
+        for _ in 0..20 {
+            group.submit(|| ()).unwrap();
+        }
+        assert_eq!(group.wait(Join::collect()).len(), 20);
+        assert!(handle.is_finished(), "the group waits for its last attempt");
+        let s = group.statistics();
+        assert_eq!((s.completed, s.failed, s.total), (21, 0, 21));
+        assert!(handle.wait().is_ok());
+
+        // One that waits for ever: the slot is free, and a cancel ends it at once.
+        let policy = RetryPolicy::fixed(LONG).attempts(2).jitter(Jitter::None);
+        let job = pool.job("late").group(&group).retry(policy);
+        let late = job.submit_fallible(|_| Err::<(), _>("never"));
+        until(|| group.statistics().retrying == 1);
+        group.submit(|| ()).unwrap();
+        assert_eq!(group.as_completed().next().unwrap().result.unwrap(), ());
+        group.cancel();
+        assert!(late.is_finished() && group.statistics().cancelled == 1);
+        assert!(group.wait(Join::all()).is_err());
+    });
+}
+
 #[test]
 fn a_group_completes_once_after_its_last_member() {
     at_each_width(|pool| {
@@ -581,4 +629,24 @@ fn the_books_are_right_under_a_random_mix_of_everything() {
         let counts = pool.job_counts();
         assert_eq!(counts.accepted, counts.finished());
     });
+}
+
+// ---- with the pool's limits
+
+/// Who waits for room in the pool holds no slot of the group, or nobody would make room.
+#[test]
+fn a_limited_group_gets_through_a_bounded_queue() {
+    for width in [1, 2] {
+        let limits = QueueLimits::new(Bound::jobs(2)).when_full(WhenFull::Block);
+        let pool = Pool::builder().workers(width).queue(limits).build().unwrap();
+        watchdog(&pool, || {
+            let group = pool.group("narrow").limit(1).open();
+            std::thread::scope(|s| {
+                for _ in 0..4 {
+                    s.spawn(|| (0..50).for_each(|n| drop(group.submit(move || n).unwrap())));
+                }
+            });
+            assert_eq!(group.wait(Join::all()).unwrap().len(), 200);
+        });
+    }
 }

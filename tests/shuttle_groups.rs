@@ -150,7 +150,7 @@ fn a_failure_cancels_the_others_once() {
         explore(move || {
             let pool = pool(workers);
             let group = pool.group("fast").fail_fast().limit(2).open();
-            let _ = group.submit(|| drop(throw()));
+            let _ = group.submit(|| _ = throw());
             let _ = group.submit_fallible(|| Err::<(), _>("no"));
             let _ = group.submit(|| ());
             let error = group.wait(Join::all()).unwrap_err();

@@ -162,6 +162,7 @@ unsafe fn wait_again<X: Options, A: Attempts>(
     unsafe { (*Cell::<X, Tries<A>>::stage(raw)).call = ManuallyDrop::new(Tries(tries)) };
     raw.give_all_back();
     if let Some(member) = raw.member() {
+        // Not yet for others to end.
         member.paused();
     }
     // Ours; the one that we have run with becomes the gate's.

@@ -113,7 +113,7 @@ impl JobCx {
 
     /// Its closure is about to return an error.
     pub(crate) fn note_failure(&self) {
-        if let Some(member) = self.raw().extra().and_then(|extra| extra.member.as_ref()) {
+        if let Some(member) = self.raw().member() {
             member.failed();
         }
     }

@@ -99,7 +99,9 @@ impl Gate {
         let extra = job.extra().expect("a job with a gate has options");
         extra.ready.store(clock::ticks(), Ordering::Relaxed);
         extra.unlist_waiting(board);
-        if let Some(member) = &extra.member {
+        // The job may be gone when it is queued.
+        let member = extra.member.clone();
+        if let Some(member) = &member {
             member.queued();
         }
         if !job.header().life.open() {
@@ -110,6 +112,9 @@ impl Gate {
         }
         list(&registry, level, Some(job.entry()));
         registry.notify_of_job(level);
+        if let Some(member) = member {
+            member.listed();
+        }
         // The end of the pool has seen the job neither in the list nor in the lane, or we see it.
         if board.mode() >= Mode::Discarding {
             abandon_pending(&registry);

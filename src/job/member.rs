@@ -42,8 +42,11 @@ pub(crate) trait Member: Send + Sync {
     /// room ([`Gate::open_now`]).
     fn enter(self: Arc<Self>, gate: Gate);
 
-    /// It waits for a worker.
+    /// It is about to wait for a worker.
     fn queued(&self);
+
+    /// It does so now, if it has not been run since: it can be found by who helps.
+    fn listed(&self);
 
     /// It runs.
     fn started(&self);
@@ -51,8 +54,11 @@ pub(crate) trait Member: Send + Sync {
     /// It will be run once more, and until its gate is opened it counts for no limit.
     fn paused(&self);
 
-    /// Its closure has failed, although the job completes.
+    /// Its closure has failed.
     fn failed(&self);
+
+    /// Whether that was said.
+    fn has_failed(&self) -> bool;
 
     /// The token of the group, if that has a deadline for the job to see.
     fn timed_token(&self) -> Option<CancelToken>;
@@ -62,7 +68,7 @@ pub(crate) trait Member: Send + Sync {
 }
 
 impl Raw {
-    /// What the job is in its group, if it is in one.
+    /// What it is in its group, if it is in one.
     pub(super) fn member<'a>(self) -> Option<&'a Arc<dyn Member>> {
         self.extra()?.member.as_ref()
     }

@@ -179,7 +179,7 @@ impl<X: Options, C: Call> Cell<X, C> {
         let (raw, call) = unsafe { Self::start(data, worker) };
         if let Some(extra) = raw.extra() {
             raw.list();
-            if let Some(member) = &extra.member {
+            if let Some(member) = raw.member() {
                 member.started();
             }
             if let Some(limit) = extra.run_timeout {
@@ -195,7 +195,7 @@ impl<X: Options, C: Call> Cell<X, C> {
         let (outcome, result) = match result {
             Ok(value) => {
                 panic::forget_location(raw);
-                (JobOutcome::Completed, Ok(value))
+                (raw.outcome_of_return(), Ok(value))
             }
             Err(payload) => {
                 let (outcome, error) = raw.thrown(&context, payload);
@@ -499,6 +499,15 @@ impl Raw {
     }
 
     // ---- ends
+
+    /// What it means that the closure has returned.
+    #[inline]
+    fn outcome_of_return(self) -> JobOutcome {
+        match self.member() {
+            Some(member) if member.has_failed() => JobOutcome::Failed,
+            _ => JobOutcome::Completed,
+        }
+    }
 
     /// What a payload that came out of the closure means.
     pub(super) fn thrown(self, context: &Context<'_>, payload: Payload) -> (JobOutcome, JobError) {

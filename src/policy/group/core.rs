@@ -89,7 +89,7 @@ struct Entry {
     is_kept: bool,
     handle: Option<Handle>,
     /// How it has ended.
-    end: Option<(JobOutcome, bool)>,
+    end: Option<JobOutcome>,
 }
 
 /// A `JobHandle` of the group's type.
@@ -171,12 +171,12 @@ impl State {
     /// If the member has ended and all of it is here, takes it off the list.
     fn settle(&mut self, index: u64) -> Option<Handle> {
         let entry = self.members.get(&index)?;
-        let (outcome, has_failed) = entry.end?;
+        let outcome = entry.end?;
         if entry.is_kept && entry.handle.is_none() {
             return None;
         }
         let entry = self.members.remove(&index)?;
-        let is_good = outcome == JobOutcome::Completed && !has_failed;
+        let is_good = outcome == JobOutcome::Completed;
         match entry.handle {
             Some(handle) if self.discards => return Some(handle),
             Some(handle) => {
@@ -281,9 +281,11 @@ impl Core {
 
     /// Lists a new member. `None`: the group is closed.
     pub(super) fn add(self: &Arc<Self>, is_kept: bool, waits: bool) -> Option<Arc<Node>> {
+        // Not under the lock: it may notice that the deadline has passed.
+        let is_cancelled = self.token.is_cancelled();
         let (index, is_first) = {
             let mut state = self.state();
-            if state.is_closed {
+            if is_cancelled || state.is_closed {
                 return None;
             }
             let index = state.next_index;
@@ -329,35 +331,40 @@ impl Core {
     }
 
     pub(super) fn set_place(&self, index: u64, place: Place) {
+        let mut state = self.state();
+        let state = &mut *state;
+        let entry = state.members.get_mut(&index).filter(|entry| entry.end.is_none());
+        let Some(entry) = entry else { return };
+        let before = std::mem::replace(&mut entry.place, place);
+        *state.counts.at(before) -= 1;
+        *state.counts.at(place) += 1;
+    }
+
+    /// Its job can be claimed now, unless somebody has.
+    pub(super) fn listed(&self, index: u64) {
         let helpers = {
             let mut state = self.state();
-            let state = &mut *state;
-            let entry = state.members.get_mut(&index).filter(|entry| entry.end.is_none());
-            let Some(entry) = entry else { return };
-            let before = std::mem::replace(&mut entry.place, place);
-            *state.counts.at(before) -= 1;
-            *state.counts.at(place) += 1;
-            let is_shown = place == Place::Queued && entry.job.is_some();
-            if is_shown { state.show(index) } else { Vec::new() }
+            let entry = state.members.get(&index);
+            if entry.is_none_or(|entry| entry.place != Place::Queued || entry.job.is_none()) {
+                return;
+            }
+            state.show(index)
         };
         helpers.iter().for_each(|helper| helper.nudge());
     }
 
     /// Its job has ended.
-    pub(super) fn ended(&self, index: u64, has_failed: bool) {
+    pub(super) fn ended(&self, index: u64) {
         let mut guard = self.state();
         let state = &mut *guard;
         let Some(entry) = state.members.get_mut(&index) else { return };
         let outcome = entry.job.as_ref().and_then(JobRef::outcome);
         let outcome = outcome.unwrap_or(JobOutcome::Abandoned);
-        entry.end = Some((outcome, has_failed));
+        entry.end = Some(outcome);
         *state.counts.at(entry.place) -= 1;
-        state.counts.count(outcome, has_failed);
-        let is_failure = match outcome {
-            JobOutcome::Completed => has_failed,
-            JobOutcome::Cancelled | JobOutcome::Abandoned => false,
-            _ => true,
-        };
+        state.counts.count(outcome);
+        use JobOutcome::{Abandoned, Cancelled, Completed};
+        let is_failure = !matches!(outcome, Completed | Cancelled | Abandoned);
         let cancels = self.fails_fast && is_failure && state.cause.is_none();
         let counts = state.counts;
         let unwanted = state.settle(index);
@@ -411,7 +418,8 @@ impl Core {
     // ---- the end
 
     pub(super) fn is_closed(&self) -> bool {
-        self.state().is_closed
+        // Its members are told a little later.
+        self.token.is_cancelled() || self.state().is_closed
     }
 
     pub(super) fn close(&self) {

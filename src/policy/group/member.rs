@@ -117,6 +117,10 @@ impl Member for Node {
         self.core.set_place(self.index, Place::Queued);
     }
 
+    fn listed(&self) {
+        self.core.listed(self.index);
+    }
+
     fn started(&self) {
         self.core.set_place(self.index, Place::Running);
     }
@@ -127,8 +131,12 @@ impl Member for Node {
     }
 
     fn failed(&self) {
-        // Relaxed: read when the job has ended.
         self.has_failed.store(true, Ordering::Relaxed);
+    }
+
+    fn has_failed(&self) -> bool {
+        // Relaxed: asked by the thread that has said it.
+        self.has_failed.load(Ordering::Relaxed)
     }
 
     fn timed_token(&self) -> Option<CancelToken> {
@@ -143,7 +151,7 @@ impl Member for Node {
 impl Continue for Node {
     fn go_on(&self) {
         // First: it may cancel those who would get the slot.
-        self.core.ended(self.index, self.has_failed.load(Ordering::Relaxed));
+        self.core.ended(self.index);
         self.leave_limits(true);
     }
 }

@@ -90,9 +90,8 @@ impl GroupStatistics {
         }
     }
 
-    pub(super) fn count(&mut self, outcome: JobOutcome, has_failed: bool) {
+    pub(super) fn count(&mut self, outcome: JobOutcome) {
         *match outcome {
-            JobOutcome::Completed if has_failed => &mut self.failed,
             JobOutcome::Failed => &mut self.failed,
             JobOutcome::Completed => &mut self.completed,
             JobOutcome::Panicked => &mut self.panicked,

@@ -16,10 +16,13 @@ use std::time::{Duration, Instant};
 impl<T: Send + 'static> GroupHandle<T> {
     /// Submits a member. Its result is kept by the group.
     ///
-    /// It never blocks: a member beyond the [limit](super::GroupBuilder::limit) waits by itself.
-    ///
     /// # Errors
-    /// If the group is closed, or the pool has begun to shut down. The closure comes back.
+    /// If the group is closed, the pool has begun to shut down, or has [no
+    /// room](crate::PoolBuilder::queue). The closure comes back.
+    ///
+    /// # Blocking
+    /// As [`Pool::submit`](crate::Pool::submit): not for the group's
+    /// [limit](super::GroupBuilder::limit), beyond which members wait by themselves.
     ///
     /// ```
     /// use windlass::{Pool, SubmitError};
@@ -54,7 +57,9 @@ impl<T: Send + 'static> GroupHandle<T> {
     }
 
     /// As [`submit`](Self::submit), with a closure that may fail: the member has failed then
-    /// ([`MemberError::Failed`](super::MemberError::Failed)).
+    /// ([`MemberError::Failed`](super::MemberError::Failed)), and so has its job
+    /// ([`JobOutcome::Failed`](crate::JobOutcome::Failed)). One that is to be tried again is submitted
+    /// by [`JobBuilder::group`] and [`JobBuilder::retry`].
     ///
     /// # Errors
     /// As [`submit`](Self::submit).
