@@ -170,6 +170,7 @@ mod time;
 pub mod model {
     pub use crate::engine::model::*;
     pub use crate::job::model::*;
+    pub use crate::policy::admission::model::*;
 }
 
 #[cfg(feature = "rayon")]

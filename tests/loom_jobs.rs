@@ -16,7 +16,7 @@ mod models;
 
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
-use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread;
 use models::{DEADLOCK, assert_caught, explore};
 use windlass::model::{Life, Parker, Ready};
@@ -54,6 +54,12 @@ enum Without {
     Sharing,
     /// Looking at what `add` answers.
     AnswerOfAdd,
+    /// The runner's look at the token, when it has put the closure back.
+    LookAtTheToken,
+    /// The second try of whoever cancels.
+    SecondTry,
+    /// Holding the job while the closure is put back.
+    HoldToPutBack,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,10 +77,13 @@ struct Job {
     pool: UnsafeCell<()>,
     is_timed: bool,
     without: Without,
+    /// The job's token.
+    token: AtomicBool,
     // Of std, so that counting orders nothing.
     num_runs: std::sync::atomic::AtomicUsize,
     num_freed: std::sync::atomic::AtomicUsize,
     num_told: std::sync::atomic::AtomicUsize,
+    num_answers: std::sync::atomic::AtomicUsize,
 }
 
 // SAFETY: loom's cells check each access.
@@ -105,6 +114,8 @@ impl Job {
             num_runs: Default::default(),
             num_freed: Default::default(),
             num_told: Default::default(),
+            num_answers: Default::default(),
+            token: AtomicBool::new(false),
         })
     }
 
@@ -738,6 +749,183 @@ fn a_held_job_is_timed_out_when_it_is_let_go() {
         canceller.join().unwrap();
         job.pool.with_mut(|_| ());
         job.assert_gone();
+    });
+}
+
+/// As above, and the timer does not come: whoever ends the job waits for whoever holds it.
+#[test]
+fn a_timed_job_that_is_held_ends_when_it_is_let_go() {
+    explore(3, || {
+        let job = Job::new(true, Without::Nothing);
+        assert!(job.claim());
+        job.take_call();
+        job.life(Life::start);
+        job.retain();
+        let canceller = spawn(&job, |job| {
+            job.life(|life| life.hold(|| job.pool.with(|_| ())));
+            job.release();
+        });
+        assert!(job.life(Life::claim_result), "nobody else ends it");
+        job.set_result("run");
+        job.tell();
+        Job::wait(&job);
+        canceller.join().unwrap();
+        job.assert_gone();
+    });
+}
+
+// Jobs that are tried again (`job::attempt`).
+
+impl Job {
+    /// `attempt::run_claimed`, twice: the first attempt fails, the second does not.
+    fn run_twice(&self) {
+        if !self.claim() {
+            return self.release();
+        }
+        self.begin();
+        if self.without == Without::HoldToPutBack {
+            self.step(|stage| stage == Stage::Nothing, Stage::Call);
+        }
+        // `attempt::wait_again`
+        if !self.life(Life::hold_to_wait) {
+            return self.release();
+        }
+        if self.without != Without::HoldToPutBack {
+            self.step(|stage| stage == Stage::Nothing, Stage::Call);
+        }
+        self.retain();
+        self.life(Life::wait_again);
+        if self.without != Without::LookAtTheToken && self.token.load(Ordering::Acquire) {
+            self.cancel();
+        }
+        // `Gate::open`, and a worker finds it at once.
+        if self.life(Life::open) && self.claim() {
+            self.begin();
+            if self.is_timed && !self.life(Life::claim_result) {
+                self.release();
+            } else {
+                self.set_result("run");
+                self.tell();
+            }
+        } else {
+            self.release();
+        }
+        self.release();
+    }
+
+    /// An attempt begins.
+    fn begin(&self) {
+        self.take_call();
+        if self.holds_until_start() {
+            self.life(Life::start);
+        }
+        add(&self.num_runs);
+        assert!(
+            count(&self.num_runs) == 1 || count(&self.num_answers) == 0,
+            "tried again after the cancel"
+        );
+    }
+
+    /// `Raw::cancel`.
+    fn cancel_for_good(&self) {
+        loop {
+            if self.cancel() || self.life(Life::is_over) {
+                break;
+            }
+            self.token.store(true, Ordering::Release);
+            if self.life(|life| life.hold(|| ())) || self.without == Without::SecondTry {
+                break;
+            }
+        }
+        add(&self.num_answers);
+    }
+
+    /// `Raw::time_out`.
+    fn time_out_for_good(&self) {
+        loop {
+            if self.cancel() {
+                return;
+            }
+            if self.life(Life::claim_result) {
+                // `end_running`
+                self.retain();
+                self.set_result("timed out");
+                return self.tell();
+            }
+            if self.life(Life::is_over) {
+                return;
+            }
+        }
+    }
+}
+
+fn cancel_beats_retry(without: Without) {
+    let job = Job::new(false, without);
+    // A `JobRef`.
+    job.retain();
+    let canceller = spawn(&job, |job| {
+        job.cancel_for_good();
+        job.release();
+    });
+    let worker = spawn(&job, |job| job.run_twice());
+    let result = Job::wait(&job);
+    worker.join().unwrap();
+    canceller.join().unwrap();
+    assert_eq!(result, if count(&job.num_runs) == 2 { "run" } else { "cancelled" });
+    assert_eq!(count(&job.num_freed), 1, "freed so often");
+}
+
+#[test]
+fn a_job_that_was_cancelled_is_not_tried_again() {
+    explore(3, || cancel_beats_retry(Without::Nothing));
+}
+
+#[test]
+fn twin_the_runner_does_not_look_at_the_token() {
+    let fault = "tried again after the cancel";
+    assert_caught("twin_the_runner_does_not_look_at_the_token", fault, 3, || {
+        cancel_beats_retry(Without::LookAtTheToken);
+    });
+}
+
+#[test]
+fn twin_whoever_cancels_tries_once() {
+    let fault = "tried again after the cancel";
+    assert_caught("twin_whoever_cancels_tries_once", fault, 3, || {
+        cancel_beats_retry(Without::SecondTry);
+    });
+}
+
+fn time_is_up_between_attempts(without: Without) {
+    let job = Job::new(true, without);
+    // The timer's.
+    job.retain();
+    let timer = spawn(&job, |job| {
+        job.time_out_for_good();
+        job.release();
+    });
+    let worker = spawn(&job, |job| job.run_twice());
+    let result = Job::wait(&job);
+    timer.join().unwrap();
+    worker.join().unwrap();
+    match result {
+        "run" => assert_eq!(count(&job.num_runs), 2),
+        "cancelled" => assert!(count(&job.num_runs) <= 1),
+        _ => assert_eq!(result, "timed out"),
+    }
+    assert_eq!(count(&job.num_freed), 1, "freed so often");
+}
+
+/// The result goes where the closure is put back.
+#[test]
+fn of_a_timer_and_a_runner_that_puts_the_closure_back_one_has_the_place() {
+    explore(3, || time_is_up_between_attempts(Without::Nothing));
+}
+
+#[test]
+fn twin_a_job_is_not_held_while_its_closure_is_put_back() {
+    assert_caught("twin_a_job_is_not_held_while_its_closure_is_put_back", RACE, 3, || {
+        time_is_up_between_attempts(Without::HoldToPutBack);
     });
 }
 

@@ -261,6 +261,45 @@ fn a_retry_into_a_full_queue_succeeds() {
     }
 }
 
+/// What was let in is not pushed out later on, to make room for others.
+#[test]
+fn a_retry_is_not_pushed_out() {
+    for width in WIDTHS {
+        let clock = ManualClock::new();
+        let limits = QueueLimits::new(Bound::jobs(1)).when_full(WhenFull::DropOldest);
+        let pool = Pool::builder().workers(width).queue(limits).clock(clock.clone());
+        let pool = pool.build().unwrap();
+        watchdog(&pool, || {
+            let job = pool.job("again").retry(RetryPolicy::fixed(SECOND));
+            let job = job.submit_fallible(|cx| match cx.attempt() {
+                1 => Err("no"),
+                nth => Ok(nth),
+            });
+            clock.run_until_idle(&pool);
+            let (gate, started) = (Gate::default(), Arc::new(Meeting::of(width + 1)));
+            let blockers: Vec<_> = (0..width)
+                .map(|_| {
+                    let (gate, meeting) = (gate.clone(), Arc::clone(&started));
+                    let blocker = pool.submit(move || {
+                        meeting.attend();
+                        gate.wait();
+                    });
+                    until(|| pool.queue_stats().queued == Some(0));
+                    blocker
+                })
+                .collect();
+            started.attend();
+            clock.advance(SECOND);
+            assert_eq!(job.state(), JobState::Queued);
+            let mut others: Vec<_> = (0..10).map(|n| pool.submit(move || n)).collect();
+            let last = others.pop().unwrap();
+            assert!(others.into_iter().all(|other| matches!(other.wait(), Err(JobError::Evicted))));
+            end(&gate, blockers);
+            assert_eq!((job.wait().unwrap(), last.wait().unwrap()), (2, 9));
+        });
+    }
+}
+
 /// It goes behind those that are queued already, and before those that come later.
 #[test]
 fn a_retry_keeps_its_turn() {

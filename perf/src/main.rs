@@ -15,6 +15,7 @@ mod latency;
 mod map;
 mod recursions;
 mod report;
+mod retry;
 
 use clap::{Parser, ValueEnum};
 use engines::Engine;
@@ -66,6 +67,8 @@ enum Suite {
     Jobs,
     /// What a member of a group costs, beside plain jobs and the peers' sets of tasks.
     Group,
+    /// What a retry costs, and what a job weighs that waits for one.
+    Retry,
     /// How long the compiler takes for parallel iterators. Not part of `all`.
     Compile,
     /// All of the above but `compile`.
@@ -124,6 +127,9 @@ fn main() {
     }
     if wanted(Suite::Group) {
         rows.extend(group::run(&opts));
+    }
+    if wanted(Suite::Retry) {
+        rows.extend(retry::run(&opts));
     }
     if cli.suite == Suite::Compile {
         rows.extend(compile::run(&opts));

@@ -82,8 +82,9 @@ pub(crate) struct Entrance {
 }
 
 impl Listed for JobRef {
+    /// One that is to be tried again was let in for good.
     fn is_queued(&self) -> bool {
-        matches!(self.state(), JobState::Waiting | JobState::Queued)
+        matches!(self.state(), JobState::Waiting | JobState::Queued) && self.attempts() == 0
     }
 }
 

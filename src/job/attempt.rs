@@ -20,6 +20,7 @@ use super::context::Context;
 use super::cx::JobCx;
 use super::gate::Gate;
 use super::life::Life;
+use super::options::Extra;
 use super::outcome::{JobError, JobOutcome, TimeoutPhase};
 use super::panic;
 use super::raw::{Cell, Options, Raw, VTable, Work};
@@ -87,7 +88,7 @@ unsafe fn run_claimed<X: Options, A: Attempts>(data: *const (), worker: &Worker)
     if let Some(member) = raw.member() {
         member.started();
     }
-    if let Some(limit) = raw.extra().and_then(|extra| extra.run_timeout) {
+    if let Some(limit) = raw.extra().and_then(Extra::run_timeout) {
         let job = JobRef::new(raw);
         let time_out = move || job.raw().time_out_attempt(number);
         let key = board.timer().insert(after(board.now(), limit), time_out);

@@ -21,7 +21,7 @@ use crate::policy::QueueLimits;
 use crate::time::{Clock, RealClock, Timer};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -373,11 +373,14 @@ impl Board {
     pub(super) fn list_waiting(&self, job: Raw) -> Listed {
         let shard = self.place().0;
         let key = lock(&self.shards[shard].waiting).insert(JobRef::new(job));
-        Listed { shard, key }
+        let shard = u32::try_from(shard + 1).ok().and_then(NonZeroU32::new);
+        let key = u32::try_from(key).ok();
+        shard.zip(key).map(|(shard, key)| Listed { shard, key }).expect("fewer than 2^32 jobs")
     }
 
     pub(super) fn unlist_waiting(&self, listed: Listed) {
-        let found = lock(&self.shards[listed.shard].waiting).remove(listed.key);
+        let found =
+            lock(&self.shards[listed.shard.get() as usize - 1].waiting).remove(listed.key as usize);
         // Outside of the lock: it may be the last reference.
         drop(found);
     }
@@ -415,8 +418,9 @@ impl Board {
 /// Where a waiting job is listed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Listed {
-    shard: usize,
-    key: usize,
+    /// From 1.
+    shard: NonZeroU32,
+    key: u32,
 }
 
 /// The numbers of jobs that were accepted together.

@@ -147,7 +147,7 @@ impl Raw {
 
     /// Ends it if it has not started: another is to have its room.
     pub(super) fn evict(self) {
-        if self.claim_beside(Life::claim_to_end) {
+        if self.claim_unstarted() {
             let registry = self.registry();
             // SAFETY: claimed, and the caller owns a reference.
             unsafe { self.end_unstarted(JobOutcome::Evicted, JobError::Evicted) };

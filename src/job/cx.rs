@@ -108,7 +108,7 @@ impl JobCx {
 
     /// A value that the job was given by [`JobBuilder::extension`](crate::JobBuilder::extension).
     pub fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        self.raw().extra()?.extensions.get()
+        self.raw().extra()?.extension()
     }
 
     /// Its closure is about to return an error.

@@ -70,6 +70,15 @@ impl Life {
     pub fn claim_result(&self) -> bool {
         self.0.claim_result()
     }
+    pub fn hold_to_wait(&self) -> bool {
+        self.0.hold_to_wait()
+    }
+    pub fn wait_again(&self) {
+        self.0.wait_again();
+    }
+    pub fn is_over(&self) -> bool {
+        self.0.is_over()
+    }
     pub fn hold(&self, f: impl FnOnce()) -> bool {
         self.0.hold(f)
     }

@@ -93,12 +93,10 @@ impl JobOptions {
 pub(crate) struct Extra {
     /// Empty: none.
     pub(super) name: Cow<'static, str>,
-    pub(super) extensions: Extensions,
     /// What it is in its group.
     pub(super) member: Option<Arc<dyn Member>>,
-    pub(super) run_timeout: Option<Duration>,
-    /// By when it must have ended, by its own limits.
-    pub(super) deadline: Option<Instant>,
+    /// In a box, as few jobs have any of it, and many may wait.
+    rare: Option<Box<Rare>>,
     /// What it counts for where jobs are limited.
     pub(super) ticket: Ticket,
     /// Whether its kind has a time before which it must not begin.
@@ -109,14 +107,27 @@ pub(crate) struct Extra {
     limits: Mutex<Limits>,
 }
 
+/// What is known of a job before it is made, and does not change.
+#[derive(Default)]
+struct Rare {
+    extensions: Extensions,
+    run_timeout: Option<Duration>,
+    deadline: Option<Instant>,
+}
+
 #[derive(Default)]
 struct Limits {
     /// Set when the job ends: what comes later is taken down at once.
     is_over: bool,
-    timers: Vec<TimerKey>,
-    callback: Option<CancelCallback>,
+    watched: Option<Box<Watched>>,
     /// Where it is listed while it waits at a gate.
     listed: Option<Listed>,
+}
+
+#[derive(Default)]
+struct Watched {
+    timers: Vec<TimerKey>,
+    callback: Option<CancelCallback>,
 }
 
 impl Extra {
@@ -124,11 +135,40 @@ impl Extra {
         Extra { name, ..Extra::default() }
     }
 
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// The last one of a type stays.
+    pub(super) fn set_extension<T: Any + Send + Sync>(&mut self, value: T) {
+        self.rare_mut().extensions.set(value);
+    }
+
+    pub(super) fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.rare.as_ref()?.extensions.get()
+    }
+
+    /// How long it may run, and by when it must have ended, by its own limits.
+    pub(super) fn set_limits(&mut self, run: Option<Duration>, deadline: Option<Instant>) {
+        if run.is_some() || deadline.is_some() {
+            let rare = self.rare_mut();
+            (rare.run_timeout, rare.deadline) = (run, deadline);
+        }
+    }
+
+    pub(super) fn run_timeout(&self) -> Option<Duration> {
+        self.rare.as_ref()?.run_timeout
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.rare.as_ref()?.deadline
+    }
+
     /// Notes a timer. `false`: the job has ended, and the caller cancels the timer.
     pub(super) fn add_timer(&self, key: TimerKey) -> bool {
         let mut limits = lock(&self.limits);
         if !limits.is_over {
-            limits.timers.push(key);
+            limits.watched.get_or_insert_default().timers.push(key);
         }
         !limits.is_over
     }
@@ -158,26 +198,27 @@ impl Extra {
     pub(super) fn set_callback(&self, callback: CancelCallback) {
         let mut limits = lock(&self.limits);
         if !limits.is_over {
-            limits.callback = Some(callback);
+            limits.watched.get_or_insert_default().callback = Some(callback);
         }
     }
 
     /// The job ends: takes all of that down.
     pub(super) fn forget_limits(&self, board: &Board) {
-        let (timers, callback, listed) = {
+        let (watched, listed) = {
             let mut limits = lock(&self.limits);
             limits.is_over = true;
-            (std::mem::take(&mut limits.timers), limits.callback.take(), limits.listed.take())
+            (limits.watched.take(), limits.listed.take())
         };
         if let Some(listed) = listed {
             board.unlist_waiting(listed);
         }
-        if let (Some(timer), false) = (board.timer.get(), timers.is_empty()) {
-            for key in timers {
+        let Some(watched) = watched else { return };
+        if let Some(timer) = board.timer.get() {
+            for key in watched.timers {
                 timer.cancel(key);
             }
         }
-        drop(callback);
+        drop(watched.callback);
     }
 }
 

@@ -182,7 +182,7 @@ impl<X: Options, C: Call> Cell<X, C> {
             if let Some(member) = raw.member() {
                 member.started();
             }
-            if let Some(limit) = extra.run_timeout {
+            if let Some(limit) = extra.run_timeout() {
                 let at = after(raw.board().now(), limit);
                 raw.limit(at, |job| job.time_out(TimeoutPhase::Running));
             }
@@ -531,7 +531,7 @@ impl Raw {
 
     /// Whether the time is up that the job was given for itself.
     fn is_late(self) -> bool {
-        let deadline = self.extra().and_then(|extra| extra.deadline);
+        let deadline = self.extra().and_then(Extra::deadline);
         deadline.is_some_and(|deadline| deadline <= self.board().now())
     }
 

@@ -17,26 +17,31 @@ use super::raw::Options;
 use crate::engine::sync::{Mutex, lock};
 use crate::time::TimerKey;
 use std::collections::VecDeque;
+use std::mem;
 use std::time::{Duration, Instant};
 
 /// See the module.
-#[derive(Default)]
 pub(crate) struct Record {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     /// How many were begun.
     attempts: u32,
-    /// How many are remembered at most.
-    most: u32,
     is_running: bool,
     /// The job has ended: timers that come later are taken down at once.
     is_over: bool,
-    timer: Option<TimerKey>,
-    /// Of the first attempt and of the last one.
-    begun: Option<(Instant, Instant)>,
+    timer: TimerKey,
+    /// If anybody wants to know when. In a box, as many jobs may wait.
+    times: Option<Box<Times>>,
+}
+
+struct Times {
+    /// When the first attempt began, and the last one.
+    first: Option<Instant>,
+    last: Option<Instant>,
+    /// How many are remembered at most.
+    most: usize,
     history: VecDeque<Attempt>,
 }
 
@@ -61,8 +66,18 @@ pub struct Attempt {
 }
 
 impl Record {
-    pub(super) fn new(most: u32) -> Self {
-        Record { state: Mutex::new(State { most, ..State::default() }) }
+    /// Remembers when, if that `is_timed`, and at most so many of the last attempts.
+    pub(super) fn new(is_timed: bool, most: u32) -> Self {
+        let times = || Times { first: None, last: None, most: most as usize, history: [].into() };
+        Record {
+            state: Mutex::new(State {
+                attempts: 0,
+                is_running: false,
+                is_over: false,
+                timer: TimerKey::NONE,
+                times: (is_timed || most > 0).then(|| Box::new(times())),
+            }),
+        }
     }
 
     /// How many were begun.
@@ -71,12 +86,13 @@ impl Record {
     }
 
     pub(super) fn history(&self) -> Vec<Attempt> {
-        lock(&self.state).history.iter().cloned().collect()
+        let state = lock(&self.state);
+        state.times.iter().flat_map(|times| times.history.iter().cloned()).collect()
     }
 
     /// Whether what has failed is to be remembered.
     pub(super) fn remembers(&self) -> bool {
-        lock(&self.state).most > 0
+        lock(&self.state).times.as_ref().is_some_and(|times| times.most > 0)
     }
 
     /// An attempt begins; returns its number.
@@ -84,31 +100,34 @@ impl Record {
         let mut state = lock(&self.state);
         state.attempts = state.attempts.saturating_add(1);
         state.is_running = true;
-        state.timer = None;
-        let first = state.begun.map_or(now, |(first, _)| first);
-        state.begun = Some((first, now));
+        state.timer = TimerKey::NONE;
+        if let Some(times) = &mut state.times {
+            times.first.get_or_insert(now);
+            times.last = Some(now);
+        }
         state.attempts
     }
 
-    /// When the first attempt began.
+    /// When the first attempt began, if that is remembered.
     pub(super) fn begun(&self) -> Option<Instant> {
-        lock(&self.state).begun.map(|(first, _)| first)
+        lock(&self.state).times.as_ref()?.first
     }
 
     /// What the attempt has come to. It is not over yet.
     pub(super) fn note(&self, now: Instant, error: Option<Box<str>>) {
         let mut state = lock(&self.state);
-        let (Some((_, started)), 1..) = (state.begun, state.most) else { return };
-        let before = state.history.back().map(|before| before.ended);
-        let waited = before.map_or(Duration::ZERO, |end| started.saturating_duration_since(end));
-        if state.history.len() >= state.most as usize {
-            state.history.pop_front();
-        } else if state.history.len() == state.history.capacity() {
-            // Most jobs have few attempts.
-            state.history.reserve_exact(1);
-        }
         let number = state.attempts;
-        state.history.push_back(Attempt { number, waited, started, ended: now, error });
+        let Some(times) = &mut state.times else { return };
+        let (Some(started), 1..) = (times.last, times.most) else { return };
+        let before = times.history.back().map(|before| before.ended);
+        let waited = before.map_or(Duration::ZERO, |end| started.saturating_duration_since(end));
+        if times.history.len() >= times.most {
+            times.history.pop_front();
+        } else if times.history.len() == times.history.capacity() {
+            // Most jobs have few attempts.
+            times.history.reserve_exact(1);
+        }
+        times.history.push_back(Attempt { number, waited, started, ended: now, error });
     }
 
     /// Whether an attempt has failed, and the next one has not begun.
@@ -122,7 +141,7 @@ impl Record {
         let timer = {
             let mut state = lock(&self.state);
             state.is_running = false;
-            state.timer.take()
+            mem::replace(&mut state.timer, TimerKey::NONE)
         };
         cancel(board, timer);
     }
@@ -133,9 +152,9 @@ impl Record {
         let mut state = lock(&self.state);
         if state.is_over || state.attempts != attempt {
             drop(state);
-            return cancel(board, Some(key));
+            return cancel(board, key);
         }
-        state.timer = Some(key);
+        state.timer = key;
     }
 
     /// The job has ended.
@@ -143,7 +162,7 @@ impl Record {
         let timer = {
             let mut state = lock(&self.state);
             state.is_over = true;
-            state.timer.take()
+            mem::replace(&mut state.timer, TimerKey::NONE)
         };
         cancel(board, timer);
     }
@@ -161,8 +180,8 @@ impl Record {
     }
 }
 
-fn cancel(board: &Board, key: Option<TimerKey>) {
-    if let Some(key) = key {
+fn cancel(board: &Board, key: TimerKey) {
+    if key != TimerKey::NONE {
         board.timer().cancel(key);
     }
 }

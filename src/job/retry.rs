@@ -340,7 +340,8 @@ impl<T: Send + 'static, E: Send + 'static> RetryBuilder<'_, T, E> {
         F: FnMut(&JobCx) -> Result<T, E> + Send + 'static,
     {
         let RetryBuilder { job, retry } = self;
-        let record = Record::new(retry.0.policy.num_remembered());
+        let policy = &retry.0.policy;
+        let record = Record::new(policy.is_timed(), policy.num_remembered());
         let progress = Progress::default();
         let call = Tries(Fallible { f, retry, progress, marker: PhantomData });
         job.accept_with(call, door, |extra| Recorded { extra, record })

@@ -513,7 +513,7 @@ impl<'a> JobBuilder<'a> {
     /// # Ok::<(), windlass::BuildError>(())
     /// ```
     pub fn extension<T: Any + Send + Sync>(mut self, value: T) -> Self {
-        self.extra.extensions.set(value);
+        self.extra.set_extension(value);
         self
     }
 
@@ -598,8 +598,7 @@ impl<'a> JobBuilder<'a> {
         let (now, clock) = (board.now(), board.clock());
         let by_timeout = options.timeout.map(|limit| after(now, limit));
         let deadline = by_timeout.into_iter().chain(deadline).min();
-        extra.deadline = deadline;
-        extra.run_timeout = options.run_timeout;
+        extra.set_limits(options.run_timeout, deadline);
         let start_by = options.start_within.map(|limit| after(now, limit));
         let inherited = token.as_ref().and_then(CancelToken::deadline);
         let is_bound = token.is_some();

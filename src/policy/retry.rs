@@ -166,6 +166,11 @@ impl RetryPolicy {
         self.retry_panics
     }
 
+    /// Whether it matters when the first attempt began.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.elapsed.is_some()
+    }
+
     pub(crate) fn num_remembered(&self) -> u32 {
         self.history
     }
@@ -194,21 +199,31 @@ impl RetryPolicy {
     }
 
     fn advance(&self, progress: &mut Progress, n: u32, seed: u64) -> Option<Duration> {
-        if progress.delays.is_none() {
-            progress.delays = self.backoff.custom_delays();
-        }
-        let plain = match &mut progress.delays {
+        let kept = match &mut progress.0 {
+            Some(kept) => Some(kept),
+            None => {
+                let delays = self.backoff.custom_delays();
+                let is_chained = self.jitter == Jitter::Decorrelated;
+                (delays.is_some() || is_chained).then(|| {
+                    progress.0.insert(Box::new(Kept { previous: None, delays, first: None }))
+                })
+            }
+        };
+        let (seed, cap) = (self.seed.unwrap_or(seed), self.max_delay);
+        let Some(kept) = kept else {
+            let cut = self.backoff.formula(n).min(cap);
+            return Some(self.jitter.apply(cut, (cut, None), cap, (seed, n)));
+        };
+        let plain = match &mut kept.delays {
             Some(delays) => delays.next()?,
             None => self.backoff.formula(n),
         };
-        let cut = plain.min(self.max_delay);
-        let first =
-            if n == 1 || progress.delays.is_some() { plain } else { self.backoff.formula(1) };
-        let seed = self.seed.unwrap_or(seed);
-        let delay = self.jitter.apply(cut, (first, progress.previous), self.max_delay, (seed, n));
-        if self.jitter == Jitter::Decorrelated {
-            progress.previous = Some(delay);
-        }
+        let first = *kept.first.get_or_insert_with(|| match kept.delays {
+            Some(_) => plain,
+            None => self.backoff.formula(1),
+        });
+        let delay = self.jitter.apply(plain.min(cap), (first, kept.previous), cap, (seed, n));
+        kept.previous = Some(delay);
         Some(delay)
     }
 
@@ -257,12 +272,16 @@ impl RetryPolicy {
     }
 }
 
-/// What a job keeps between its attempts.
+/// What a job keeps between its attempts: nothing, with most policies.
 #[derive(Default)]
-pub(crate) struct Progress {
-    /// The last delay, for decorrelated jitter.
+pub(crate) struct Progress(Option<Box<Kept>>);
+
+struct Kept {
+    /// The last delay.
     previous: Option<Duration>,
-    /// A backoff of the user's own.
+    /// What the backoff says of the first retry.
+    first: Option<Duration>,
+    /// Of a backoff of the user's own.
     delays: Option<Delays>,
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct TimerKey {
 
 impl TimerKey {
     /// No timer's key: what has been inserted after the stop.
-    pub(super) const NONE: TimerKey = TimerKey { slot: NO_SLOT, generation: u32::MAX };
+    pub(crate) const NONE: TimerKey = TimerKey { slot: NO_SLOT, generation: u32::MAX };
 }
 
 /// Four children lie in two cache lines, and the tree is half as deep as a binary one.
