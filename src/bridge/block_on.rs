@@ -2,8 +2,9 @@
 //!
 //! I1. A wake is noted before whoever waits is told, both under one lock, and is forgotten before
 //!     the future is polled. So a wake during a poll leads to another poll.
-//! I2. A handle that is polled by [`block_on`] on a thread of its pool runs its job, if that is
-//!     queued: the thread waits for it, so it may (L2), and there may be nobody else.
+//! I2. A handle that is polled by [`block_on`] on a thread of its pool runs its job, or its future's
+//!     next step, if that is queued: the thread waits for it, so it may (L2), and there may be nobody
+//!     else.
 #![forbid(unsafe_code)]
 
 use crate::engine::sync::{Mutex, lock};
@@ -105,11 +106,12 @@ impl Bell {
 /// # Blocking
 /// Until the future is ready. On a thread of a pool this is a wait like
 /// [`JobHandle::wait`](crate::JobHandle::wait): while the thread sleeps another one takes its
-/// place, and a [`JobHandle`](crate::JobHandle) of the same pool that is polled, by whatever
-/// combinator, has its job run here and now if that has not started. So it ends also in a pool of
-/// one worker, and without [spare workers](crate::PoolBuilder::max_spare_workers), as far as it
-/// waits for jobs. A future from [`spawn_future`](crate::Pool::spawn_future) is never polled here:
-/// it needs another thread of the pool, which is a spare one if all others are blocked.
+/// place, and a handle of the same pool that is polled, by whatever combinator, has its job run here
+/// and now if that is queued, or its [spawned future](crate::Pool::spawn_future) polled. Nothing
+/// else is. So it ends also in a pool of one worker, and without
+/// [spare workers](crate::PoolBuilder::max_spare_workers), as far as it waits for what it polls
+/// itself. The `block_on` of another crate knows nothing of the pool, and keeps its worker: in a job
+/// use this one.
 ///
 /// ```
 /// use windlass::{Pool, block_on};

@@ -4,6 +4,7 @@
 //!     once if that has ended already. It is handed out when it is taken out of there.
 #![forbid(unsafe_code)]
 
+use super::block_on::Helping;
 use super::inbox::Inbox;
 use crate::job::life::Continue;
 use crate::job::{JobError, JobHandle, JobState};
@@ -22,6 +23,8 @@ use std::task::{Context, Poll};
 pub struct AsCompleted<T> {
     handles: BTreeMap<usize, JobHandle<T>>,
     next: usize,
+    /// All before this one have started, or belong to other pools.
+    started: usize,
     inbox: Arc<Inbox<usize>>,
 }
 
@@ -91,7 +94,8 @@ pub fn as_completed<T>(handles: impl IntoIterator<Item = JobHandle<T>>) -> AsCom
 impl<T> AsCompleted<T> {
     /// None yet.
     pub fn new() -> Self {
-        AsCompleted { handles: BTreeMap::new(), next: 0, inbox: Arc::new(Inbox::new()) }
+        let inbox = Arc::new(Inbox::new());
+        AsCompleted { handles: BTreeMap::new(), next: 0, started: 0, inbox }
     }
 
     /// Takes one more job in, and returns its number.
@@ -145,6 +149,22 @@ impl<T> AsCompleted<T> {
         self.handles.split_off(&from).into_values()
     }
 
+    /// Runs one of the jobs here that are queued, if this is a thread of their pool, which waits for
+    /// them.
+    fn help(&mut self) -> bool {
+        for (&index, handle) in self.handles.range(self.started..) {
+            self.started = index;
+            if handle.run_if_queued() {
+                return true;
+            }
+            if handle.state() == JobState::Waiting {
+                // It may be queued when we look again.
+                return false;
+            }
+        }
+        false
+    }
+
     /// The result of one that has arrived, if it has not been taken out.
     fn take(&mut self, index: usize) -> Option<(usize, Result<T, JobError>)> {
         let mut handle = self.handles.remove(&index)?;
@@ -164,11 +184,15 @@ impl<T> Stream for AsCompleted<T> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         while !self.is_empty() {
-            let Poll::Ready(index) = self.inbox.poll_take(cx.waker()) else {
-                return Poll::Pending;
-            };
-            if let Some(item) = self.take(index) {
-                return Poll::Ready(Some(item));
+            match self.inbox.poll_take(cx.waker()) {
+                Poll::Ready(index) => {
+                    if let Some(item) = self.take(index) {
+                        return Poll::Ready(Some(item));
+                    }
+                }
+                // In `block_on` on a worker.
+                Poll::Pending if Helping::is_on() && self.help() => {}
+                Poll::Pending => return Poll::Pending,
             }
         }
         Poll::Ready(None)
@@ -200,8 +224,6 @@ impl<T> fmt::Debug for AsCompleted<T> {
 #[must_use = "iterators do nothing unless they are used"]
 pub struct CompletedIter<T> {
     jobs: AsCompleted<T>,
-    /// All before this one have started, or belong to other pools.
-    started: usize,
 }
 
 impl<T> IntoIterator for AsCompleted<T> {
@@ -209,24 +231,7 @@ impl<T> IntoIterator for AsCompleted<T> {
     type IntoIter = CompletedIter<T>;
 
     fn into_iter(self) -> CompletedIter<T> {
-        CompletedIter { jobs: self, started: 0 }
-    }
-}
-
-impl<T> CompletedIter<T> {
-    /// Runs one of the jobs here that are queued, if this is a thread of their pool.
-    fn help(&mut self) -> bool {
-        for (&index, handle) in self.jobs.handles.range(self.started..) {
-            self.started = index;
-            if handle.run_if_queued() {
-                return true;
-            }
-            if handle.state() == JobState::Waiting {
-                // It may be queued when we look again.
-                return false;
-            }
-        }
-        false
+        CompletedIter { jobs: self }
     }
 }
 
@@ -240,7 +245,7 @@ impl<T> Iterator for CompletedIter<T> {
             if let Some(item) = index.and_then(|index| self.jobs.take(index)) {
                 return Some(item);
             }
-            if index.is_none() && !self.help() {
+            if index.is_none() && !self.jobs.help() {
                 self.jobs.inbox.wait();
             }
         }

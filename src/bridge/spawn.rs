@@ -1,8 +1,8 @@
 //! Futures on the lanes.
 //!
 //! `async_task` has the state machine; here is what a poll is for the pool: a step, queued like a
-//! job and run by a worker that has nothing else in hand, so never inside of a wait (L2). The
-//! future as a whole is what the pool has accepted, and counts (L3).
+//! job and run by a worker that has nothing else in hand, so never inside of a wait (L2), but for
+//! that of `block_on` for this very future. The future as a whole is what the pool has accepted, and counts (L3).
 //!
 //! I1. A future ends once, when it is dropped: by the poll that ends it, or by whoever finds that nobody
 //!     will poll it any more. Its outcome is counted then, before the handle is told; `resolved` is
@@ -13,14 +13,15 @@
 //!     waker of whoever awaits it panics.
 #![forbid(unsafe_code)]
 
+use super::block_on::Helping;
 use crate::Priority;
 use crate::engine::registry::Registry;
 use crate::engine::sync::{AtomicBool, Mutex, Ordering, lock};
 use crate::engine::unwind;
 use crate::job::waiter::{drop_waker, wake};
 use crate::job::{
-    Board, CancelCallback, CancelCause, CancelToken, JobError, JobId, JobOutcome, JobPanic, Mode,
-    queue_step, take_current_location, watch_panics,
+    Board, CancelCallback, CancelCause, CancelToken, JobError, JobId, JobOutcome, JobPanic, JobRef,
+    Mode, queue_step, take_current_location, watch_panics,
 };
 use crate::pool::Pool;
 use async_task::Runnable;
@@ -39,6 +40,8 @@ struct State<T> {
     token: CancelToken,
     /// Wakes the future when the token is cancelled.
     callback: Mutex<Option<CancelCallback>>,
+    /// The step that is queued, if one is.
+    step: Mutex<Option<JobRef>>,
     has_started: AtomicBool,
     has_ended: AtomicBool,
     is_resolved: AtomicBool,
@@ -57,8 +60,8 @@ enum Ending<T> {
 impl<T> State<T> {
     /// The future is gone.
     fn end(&self, outcome: JobOutcome, result: Result<T, JobError>) {
-        let callback = lock(&self.callback).take();
-        drop(callback);
+        let (callback, step) = (lock(&self.callback).take(), lock(&self.step).take());
+        drop((callback, step));
         if let Some(registry) = self.registry.upgrade() {
             let board = Board::of(&registry);
             drop(board.remove_future(self.id));
@@ -92,6 +95,12 @@ impl<T> State<T> {
         }
     }
 
+    /// Runs the step that is queued, for whoever waits for the future in its pool.
+    fn run_step(&self) -> bool {
+        let step = lock(&self.step).take();
+        step.is_some_and(|step| step.run_if_queued())
+    }
+
     fn cancelled(&self, cause: CancelCause) -> JobError {
         let had_started = self.has_started.load(Ordering::Relaxed);
         JobError::Cancelled { cause, had_started }
@@ -104,7 +113,10 @@ impl<T: Send + 'static> State<T> {
         let step = Step { runnable: Some(runnable), state: Arc::clone(self) };
         // If the pool is gone the step is dropped, and the future with it.
         if let Some(registry) = self.registry.upgrade() {
-            queue_step(&registry, self.level, self.id, move || step.run());
+            let step = queue_step(&registry, self.level, self.id, move || step.run());
+            // It may have run by now, or be about to be replaced: then nobody can run it.
+            let old = lock(&self.step).replace(step);
+            drop(old);
         }
     }
 }
@@ -249,6 +261,7 @@ impl Pool {
             level,
             token,
             callback: Mutex::new(None),
+            step: Mutex::new(None),
             has_started: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
             is_resolved: AtomicBool::new(false),
@@ -333,6 +346,8 @@ impl<T> Future for FutureHandle<T> {
     /// # Panics
     /// If it has been ready before.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // In `block_on` on a worker, which waits for this very future.
+        while Helping::is_on() && !self.is_finished() && self.state.run_step() {}
         // Outside of the lock, as it is the user's code.
         let new = cx.waker().clone();
         let mut ending = lock(&self.state.result);

@@ -3,7 +3,7 @@
 use super::board::JobId;
 use super::cancel::CancelCause;
 use super::control::CancelOutcome;
-use super::life::{Continue, Phase};
+use super::life::Continue;
 use super::outcome::JobError;
 use super::raw::Raw;
 use super::reference::{JobRef, JobState, JobTimes};
@@ -253,35 +253,23 @@ impl<T> JobHandle<T> {
     fn run_or_wait(&mut self) {
         // One with a limit in time only if that is certain to begin now: from outside it might have to
         // wait for a permit.
-        let may_run = (self.had_room && !self.job.is_timed()) || self.is_here();
+        let may_run = (self.had_room && !self.job.is_timed()) || self.job.is_here();
         // Or it waits to be tried again.
         if !(may_run && self.run() && self.is_finished()) {
             self.block(None);
         }
     }
 
-    /// Whether the calling thread is in the job's pool.
-    fn is_here(&self) -> bool {
-        Worker::with_current(|worker| worker.is_some_and(|at| self.job.is_in(at.registry())))
-    }
-
-    /// Runs the job here and now. `false`: it is not queued, or somebody else takes it.
-    fn run(&self) -> bool {
-        let job = self.job;
-        let is_ours =
-            job.phase() == Phase::Queued && job.claim_beside(|life| life.claim(job.is_timed()));
-        if is_ours {
-            // What it polls is its own affair.
-            let _helping = Helping::set(false);
-            // SAFETY: claimed, and the handle is a reference.
-            unsafe { job.run_here() };
-        }
-        is_ours
-    }
-
-    /// As [`Self::run`], if the calling thread is in the job's pool and is about to wait for it.
+    /// Runs the job here and now, if it is queued, the calling thread is in its pool, and is about to
+    /// wait for it.
     pub(crate) fn run_if_queued(&self) -> bool {
-        self.is_here() && self.run()
+        self.job.is_here() && self.run()
+    }
+
+    fn run(&self) -> bool {
+        // What it polls is its own affair.
+        let _helping = Helping::set(false);
+        self.with_ref(JobRef::run_now)
     }
 
     /// When it has ended, to be compared; 0: not yet, or it was never accepted.
