@@ -27,11 +27,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tower::ServiceBuilder;
 use windlass::prelude::*;
-use windlass::{JobError, Pool, Priority, Shutdown, ShutdownReport};
+use windlass::{Bound, JobError, Pool, Priority, Shutdown, ShutdownReport, SubmitError};
 
 /// What may be chosen.
 #[derive(Clone, Debug)]
@@ -59,19 +59,16 @@ pub(crate) struct App(Arc<Inner>);
 
 struct Inner {
     pool: Pool,
-    permits: Arc<Semaphore>,
     config: Config,
-    shed: AtomicU64,
     hashes: AtomicU64,
 }
 
 impl App {
     pub(crate) fn new(config: Config) -> App {
-        let pool = Pool::builder().workers(config.workers).name("compute").build();
+        let queue = Bound::in_flight(config.max_in_flight);
+        let pool = Pool::builder().workers(config.workers).queue(queue).name("compute").build();
         let pool = pool.expect("a pool");
-        let permits = Arc::new(Semaphore::new(config.max_in_flight));
-        let (shed, hashes) = (AtomicU64::new(0), AtomicU64::new(0));
-        App(Arc::new(Inner { pool, permits, config, shed, hashes }))
+        App(Arc::new(Inner { pool, config, hashes: AtomicU64::new(0) }))
     }
 
     pub(crate) fn pool(&self) -> &Pool {
@@ -85,20 +82,12 @@ impl App {
 
     /// How many requests have been refused.
     pub(crate) fn shed(&self) -> u64 {
-        self.0.shed.load(Ordering::Relaxed)
+        self.pool().queue_stats().refused
     }
 
-    /// A place among what is accepted, or a refusal. At once in any case: a request that waited
-    /// here would hold its connection and be of no use to anybody when its turn comes.
-    fn admit(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        Arc::clone(&self.0.permits).try_acquire_owned().map_err(|_| {
-            self.0.shed.fetch_add(1, Ordering::Relaxed);
-            Failure::Overloaded
-        })
-    }
-
-    /// Runs `f` on the pool for a request. When the client goes away this future is dropped, and
-    /// that cancels the job.
+    /// Runs `f` on the pool for a request, or refuses it at once: one that waited for room would hold
+    /// its connection, and be of no use to anybody when its turn comes. When the client goes away
+    /// this future is dropped, and that cancels the job. Until it has wound down it keeps its room.
     async fn compute<T, F>(
         &self,
         name: &'static str,
@@ -110,15 +99,8 @@ impl App {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let permit = self.admit()?;
-        let job = self.0.pool.job(name).priority(priority).deadline(deadline);
-        // The permit goes with the closure: a cancelled job that still winds down keeps it.
-        let result = job.run(move || {
-            let result = f();
-            drop(permit);
-            result
-        });
-        Ok(result.await?)
+        let job = self.pool().job(name).priority(priority).deadline(deadline);
+        Ok(job.try_run(f).map_err(Failure::from_refusal)?.await?)
     }
 }
 
@@ -128,6 +110,15 @@ enum Failure {
     Overloaded,
     BadRequest(&'static str),
     Job(JobError),
+}
+
+impl Failure {
+    fn from_refusal<F>(refusal: SubmitError<F>) -> Failure {
+        match refusal {
+            SubmitError::ShuttingDown(_) => Failure::Job(JobError::Rejected),
+            _ => Failure::Overloaded,
+        }
+    }
 }
 
 impl From<JobError> for Failure {
@@ -326,6 +317,10 @@ fn drive(app: &App, at: SocketAddr) -> io::Result<()> {
     let late = fetch(at, "/search?bits=64", "x-deadline-ms: 50\r\n")?;
     println!("GET /search?bits=64 within 50 ms: {} {}", late.0, body(&late));
     assert_eq!(late.0, 504);
+    // Its client has been told; the loop ends at its next batch, and keeps its room until then.
+    while app.pool().job_counts().overrunning > 0 {
+        thread::yield_now();
+    }
 
     // More clients than are accepted, none of which would ever get an answer.
     let many = app.0.config.max_in_flight + 3;

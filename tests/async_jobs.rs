@@ -16,7 +16,8 @@ use std::time::Duration;
 use tasks::{Task, in_each_executor};
 use windlass::iter::ParallelIterator as _;
 use windlass::{
-    AsCompleted, CancelCause, JobError, Pool, Priority, TimeoutPhase, as_completed, block_on,
+    AsCompleted, Bound, CancelCause, JobError, Pool, Priority, SubmitError, TimeoutPhase,
+    as_completed, block_on,
 };
 
 #[test]
@@ -95,7 +96,7 @@ fn dropped_when_it_has_ended_a_future_leaves_nothing() {
             }
             end(&gate, blockers);
             let job = run.job_ref();
-            until(|| job.is_finished());
+            until(|| job.as_ref().unwrap().is_finished());
             drop(run);
             assert_eq!(Arc::strong_count(&result), 1);
             assert!(pool.wait_idle(LONG));
@@ -210,6 +211,34 @@ fn a_job_that_runs_too_long_ends_for_who_awaits_it_and_counts_until_it_returns()
         assert_eq!(Arc::strong_count(&late), 1);
         assert_eq!(block_on(pool.run(|| 1)).unwrap(), 1);
     });
+}
+
+#[test]
+fn a_run_waits_for_room_without_a_thread() {
+    for width in WIDTHS {
+        let pool = Pool::builder().workers(width).queue(Bound::in_flight(1)).build().unwrap();
+        watchdog(&pool, || {
+            let (gate, task, held) = (Gate::default(), Task::default(), Arc::new(()));
+            let (inner, captured) = (gate.clone(), Arc::clone(&held));
+            let first = pool.run(move || inner.wait());
+            let mut given_up = pool.run(move || unreachable!("{captured:?}"));
+            let mut second = pool.run(|| 2);
+            let third = pool.job("third").run_with(|cx| cx.name().unwrap().len());
+            assert!(matches!(pool.try_run(|| 4), Err(SubmitError::Full(_))));
+            assert!(first.job_ref().is_some() && second.job_ref().is_none());
+            assert!(task.poll(&mut given_up).is_pending() && task.poll(&mut second).is_pending());
+            drop(given_up);
+            // Its place and what it captured are gone at once.
+            assert_eq!(Arc::strong_count(&held), 1);
+            gate.open();
+            block_on(first).unwrap();
+            until(|| task.wakes() > 0);
+            assert_eq!(block_on(second).unwrap(), 2);
+            assert_eq!(block_on(third).unwrap(), 5);
+            assert!(!task.is_held());
+            assert_eq!(pool.job_counts().accepted, 3);
+        });
+    }
 }
 
 // ---- as_completed

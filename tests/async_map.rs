@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use tasks::{Task, in_each_executor};
 use windlass::iter::ParallelIterator as _;
-use windlass::{JobError, JobOptions, MapError, Priority, Shutdown, block_on, checkpoint};
+use windlass::{
+    Bound, JobError, JobOptions, MapError, Pool, Priority, Shutdown, block_on, checkpoint,
+};
 
 #[test]
 fn it_agrees_with_the_plain_loop() {
@@ -270,4 +272,28 @@ fn after_a_shutdown_it_says_so() {
         assert!(matches!(block_on(results.next()), Some(Err(JobError::Rejected))));
         assert!(block_on(results.next()).is_none());
     });
+}
+
+#[test]
+fn it_waits_for_room_in_a_pool_that_is_bounded() {
+    for width in WIDTHS {
+        for bound in [1, 3] {
+            let pool =
+                Pool::builder().workers(width).queue(Bound::in_flight(bound)).build().unwrap();
+            watchdog(&pool, || {
+                let map = || pool.map_async(0..50, |n| n).limit(8);
+                let ordered = block_on(map().try_collect::<Vec<_>>()).unwrap();
+                assert!(ordered.into_iter().eq(0..50));
+                // Two at a time, and one that is dropped while it waits.
+                let mut dropped = map();
+                block_on(dropped.next()).unwrap().unwrap();
+                let unordered = map().unordered().try_collect::<Vec<_>>();
+                drop(dropped);
+                let sum = block_on(unordered).unwrap().into_iter().sum::<usize>();
+                assert_eq!(sum, 49 * 25);
+                assert!(pool.wait_idle(LONG));
+                assert_eq!(pool.queue_stats().in_flight, Some(0));
+            });
+        }
+    }
 }

@@ -8,8 +8,9 @@
 #![forbid(unsafe_code)]
 
 use super::completed::AsCompleted;
+use super::run::Run;
 use crate::engine::sync::{AtomicUsize, Ordering};
-use crate::job::{CancelCause, JobError, JobHandle, JobOptions};
+use crate::job::{CancelCause, JobError, JobOptions};
 use crate::pool::Pool;
 use futures_core::Stream;
 use std::collections::BTreeMap;
@@ -71,7 +72,7 @@ type Outcome<T, E> = Option<Result<T, E>>;
 
 /// Submits the job of an item.
 type Launch<I, T, E> =
-    dyn Fn(&Pool, &JobOptions, Option<usize>, I) -> JobHandle<Outcome<T, E>> + Send + Sync;
+    dyn Fn(&Pool, &JobOptions, Option<usize>, I) -> Run<Outcome<T, E>> + Send + Sync;
 
 /// The number of the first item that has failed.
 struct Stop(AtomicUsize);
@@ -114,6 +115,8 @@ pub struct MapAsync<S: Stream, T, E> {
     /// `None`: there are no more items, or no more are wanted.
     input: Option<Pin<Box<S>>>,
     launch: Arc<Launch<S::Item, T, E>>,
+    /// The last item, while the pool has no room for its job.
+    entering: Option<Run<Outcome<T, E>>>,
     jobs: AsCompleted<Outcome<T, E>>,
     /// In order: those that have ended before one in front of them has.
     ready: BTreeMap<usize, Result<T, E>>,
@@ -132,7 +135,8 @@ impl Pool {
     /// The stream submits jobs when it is polled: at most [`limit`](MapAsync::limit) are under way
     /// at a time, and at most [`look_ahead`](MapAsync::look_ahead) items are taken from the input
     /// beyond what has been yielded. So the input may be endless, and a slow consumer slows it
-    /// down. The iterator is asked for its items by the polling task.
+    /// down. If the pool is [bounded](crate::PoolBuilder::queue) and has no room, the stream waits for
+    /// it as [`run`](Pool::run) does. The iterator is asked for its items by the polling task.
     ///
     /// **The first error ends the stream.** When an item fails (`f` panics), no other is begun, and
     /// the stream yields the results of those in front of it, then the error, then nothing more. Those
@@ -252,18 +256,18 @@ where
             move |pool: &Pool, options: &JobOptions, order: Option<usize>, item: S::Item| {
                 let shared = Arc::clone(&shared);
                 let call = move || shared.1.run(order, || (shared.0)(item));
-                let handle = if *options == JobOptions::default() {
-                    pool.submit(call)
+                if *options == JobOptions::default() {
+                    pool.run(call)
                 } else {
-                    pool.job("").options(options).submit(call)
-                };
-                handle.cancel_on_drop()
+                    pool.job("").options(options).run(call)
+                }
             };
         MapAsync {
             pool: pool.clone(),
             options: JobOptions::default(),
             input: Some(Box::pin(items)),
             launch: Arc::new(launch),
+            entering: None,
             jobs: AsCompleted::new(),
             ready: BTreeMap::new(),
             next: 0,
@@ -314,32 +318,43 @@ impl<S: Stream, T, E> MapAsync<S, T, E> {
         self
     }
 
-    fn num_ahead(&self) -> usize {
-        self.jobs.len() + self.ready.len()
-    }
-
-    /// Submits jobs as far as the limits allow. The input wakes the task if it is not ready.
-    fn fill(&mut self, cx: &mut Context<'_>) {
+    /// Submits jobs as far as the limits allow. What is not ready wakes the task.
+    fn fill(&mut self, cx: &mut Context<'_>)
+    where
+        E: From<JobError>,
+    {
         let look_ahead = self.look_ahead.unwrap_or(2 * self.limit).max(self.limit);
-        while self.jobs.len() < self.limit && self.num_ahead() < look_ahead {
-            // Not put back if it panics.
-            let Some(mut input) = self.input.take() else { return };
-            let polled = input.as_mut().poll_next(cx);
-            if !matches!(polled, Poll::Ready(None)) {
-                self.input = Some(input);
+        while self.jobs.len() < self.limit && self.jobs.len() + self.ready.len() < look_ahead {
+            if self.entering.is_none() {
+                // Not put back if it panics.
+                let Some(mut input) = self.input.take() else { return };
+                let polled = input.as_mut().poll_next(cx);
+                if !matches!(polled, Poll::Ready(None)) {
+                    self.input = Some(input);
+                }
+                let Poll::Ready(Some(item)) = polled else { return };
+                let order = self.is_ordered.then_some(self.jobs.num_pushed());
+                self.entering = Some((self.launch)(&self.pool, &self.options, order, item));
             }
-            let Poll::Ready(Some(item)) = polled else { return };
-            let order = self.is_ordered.then_some(self.jobs.num_pushed());
-            let handle = (self.launch)(&self.pool, &self.options, order, item);
-            self.jobs.push(handle);
+            let entering = self.entering.as_mut().expect("it has just been put there");
+            let Poll::Ready(entered) = entering.poll_handle(cx) else { return };
+            self.entering = None;
+            match entered {
+                Ok(handle) => _ = self.jobs.push(handle),
+                Err(error) => {
+                    let index = if self.is_ordered { self.jobs.num_pushed() } else { self.next };
+                    self.fail(index);
+                    self.ready.insert(index, Err(E::from(error)));
+                }
+            }
         }
     }
 
     /// Item `index` has failed: wants nothing more of what is behind it.
     fn fail(&mut self, index: usize) {
-        self.input = None;
+        (self.input, self.entering) = (None, None);
         let behind = if self.is_ordered { index + 1 } else { 0 };
-        self.ready.split_off(&behind);
+        drop(self.ready.split_off(&behind));
         for handle in self.jobs.split_off(behind) {
             handle.cancel_with(CancelCause::SiblingFailed);
         }
@@ -359,8 +374,10 @@ impl<S: Stream, T, E: From<JobError>> Stream for MapAsync<S, T, E> {
             }
             let (index, outcome) = match Pin::new(&mut this.jobs).poll_next(cx) {
                 Poll::Ready(Some(ended)) => ended,
-                // What is not there yet is the input.
-                Poll::Ready(None) if this.input.is_some() => return Poll::Pending,
+                // What is not there yet is the input, or room.
+                Poll::Ready(None) if this.input.is_some() || this.entering.is_some() => {
+                    return Poll::Pending;
+                }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => return Poll::Pending,
             };

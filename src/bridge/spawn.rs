@@ -205,7 +205,8 @@ impl Pool {
     /// runtime is to be spawned there. A worker that waits for something polls no future meanwhile,
     /// so a lock that it holds is not asked for by one.
     ///
-    /// The pool counts the future as one job, which is pending until it ends: a
+    /// The pool counts the future as one job, which is pending until it ends, but against no
+    /// [limit](crate::PoolBuilder::queue): it is not queued while it sleeps. A
     /// [`shutdown`](Pool::shutdown) that drains waits for it, one that discards drops it where it
     /// awaits, and its handle says [`Abandoned`](JobError::Abandoned).
     ///
