@@ -3,6 +3,7 @@
 
 #![deny(unsafe_code)]
 
+mod async_;
 mod compile;
 mod engines;
 mod fork;
@@ -66,6 +67,8 @@ enum Suite {
     Jobs,
     /// What a member of a group costs, beside plain jobs and the peers' sets of tasks.
     Group,
+    /// What it costs async code to have closures computed, and how a service answers meanwhile.
+    Async,
     /// How long the compiler takes for parallel iterators. Not part of `all`.
     Compile,
     /// All of the above but `compile`.
@@ -124,6 +127,9 @@ fn main() {
     }
     if wanted(Suite::Group) {
         rows.extend(group::run(&opts));
+    }
+    if wanted(Suite::Async) {
+        rows.extend(async_::run(&opts));
     }
     if cli.suite == Suite::Compile {
         rows.extend(compile::run(&opts));

@@ -327,8 +327,8 @@ impl<T> Future for JobHandle<T> {
         assert!(!self.is_taken, "the result of the job was taken before");
         if !self.is_finished() {
             // In `block_on` on a worker. If it has just begun elsewhere, its end wakes us.
-            let is_run = Helping::is_on() && self.run_if_queued();
-            if !is_run && self.attend(cx) {
+            let _ = Helping::is_on() && self.run_if_queued();
+            if !self.is_finished() && self.attend(cx) {
                 return Poll::Pending;
             }
         }
