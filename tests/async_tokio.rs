@@ -9,6 +9,7 @@ use common::*;
 use std::sync::{Arc, Mutex};
 use tasks::Task;
 use tokio_util::sync::CancellationToken;
+use windlass::iter::ParallelIterator as _;
 use windlass::{CancelToken, JobHandle, Pool, as_completed, block_on, tokio_compat};
 
 #[test]
@@ -80,7 +81,7 @@ fn a_client_that_cancels_its_token_stops_the_job() {
         let _following = tokio_compat::follow(&token, &theirs);
         let endless = || windlass::iter::repeat(1_u64).map(std::hint::black_box);
         let job = pool.job("endless").cancel_token(&token);
-        let job = job.run(move || windlass::iter::ParallelIterator::sum::<u64>(endless()));
+        let job = job.run(move || endless().sum::<u64>());
         theirs.cancel();
         assert!(block_on(job).is_err());
     });

@@ -65,7 +65,7 @@ pub(crate) fn take_location(job: Raw) -> Option<PanicLocation> {
 
 /// The place of the last panic in the job that the calling thread works for.
 pub(crate) fn take_current_location() -> Option<PanicLocation> {
-    Context::current_job().and_then(take_location)
+    super::context::Context::current_job().and_then(take_location)
 }
 
 /// A job that has ended well may have caught panics of its own.
