@@ -66,23 +66,6 @@ impl JobRef {
         }
     }
 
-    /// Runs the job here and now, in its pool. `false`: it is not queued, or somebody else takes it.
-    pub(crate) fn run_now(&self) -> bool {
-        let job = self.0;
-        let is_ours =
-            job.phase() == Phase::Queued && job.claim_beside(|life| life.claim(job.is_timed()));
-        if is_ours {
-            // SAFETY: claimed, and we are a reference.
-            unsafe { job.run_here() };
-        }
-        is_ours
-    }
-
-    /// As [`Self::run_now`], if the calling thread is in the job's pool.
-    pub(crate) fn run_if_queued(&self) -> bool {
-        self.0.is_here() && self.run_now()
-    }
-
     pub(super) fn is(&self, job: Raw) -> bool {
         self.0 == job
     }
