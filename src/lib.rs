@@ -175,6 +175,12 @@ pub mod model {
 
 #[cfg(feature = "rayon")]
 pub use bridge::rayon as rayon_compat;
+#[cfg(all(feature = "tokio", not(loom)))]
+pub use bridge::tokio as tokio_compat;
+pub use bridge::{
+    AsCompleted, CompletedIter, FutureHandle, IterStream, MapAsync, MapError, Run, WhenCancelled,
+    as_completed, block_on,
+};
 pub use builder::{Pinning, PoolBuilder};
 pub use error::BuildError;
 pub use fork::{BroadcastContext, Scope, TaskBuilder, broadcast, join, scope};

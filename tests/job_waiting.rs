@@ -348,3 +348,39 @@ fn a_job_that_runs_is_waited_for_by_many_at_once() {
         }
     });
 }
+
+/// F4: what a worker has of its own, however much, does not keep it from the jobs of another that is in the middle of
+/// something long.
+#[test]
+fn jobs_of_a_blocked_worker_are_run_by_one_that_always_has_some_of_its_own() {
+    fn chain(gate: Gate, is_done: Arc<AtomicUsize>) {
+        if is_done.load(Ordering::SeqCst) == 0 {
+            let next = (gate, Arc::clone(&is_done));
+            windlass::submit(move || chain(next.0, next.1)).detach();
+        } else {
+            gate.open();
+        }
+    }
+    for width in [2, 3, 8] {
+        let pool = Pool::new(width).unwrap();
+        watchdog(&pool, || {
+            let (gate, is_done) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
+            let started = Arc::new(Meeting::of(width));
+            for _ in 1..width {
+                let inner = (gate.clone(), Arc::clone(&is_done), Arc::clone(&started));
+                pool.submit(move || {
+                    inner.2.attend();
+                    chain(inner.0, inner.1);
+                })
+                .detach();
+            }
+            let blocked = pool.submit(move || {
+                started.attend();
+                windlass::submit(move || is_done.fetch_add(1, Ordering::SeqCst)).detach();
+                gate.wait();
+            });
+            blocked.wait().unwrap();
+            assert!(pool.wait_idle(LONG));
+        });
+    }
+}

@@ -3,6 +3,7 @@
 
 #![deny(unsafe_code)]
 
+mod async_;
 mod compile;
 mod engines;
 mod fork;
@@ -69,6 +70,8 @@ enum Suite {
     Group,
     /// What a retry costs, and what a job weighs that waits for one.
     Retry,
+    /// What it costs async code to have closures computed, and how a service answers meanwhile.
+    Async,
     /// How long the compiler takes for parallel iterators. Not part of `all`.
     Compile,
     /// All of the above but `compile`.
@@ -128,8 +131,10 @@ fn main() {
     if wanted(Suite::Group) {
         rows.extend(group::run(&opts));
     }
-    if wanted(Suite::Retry) {
         rows.extend(retry::run(&opts));
+    }
+    if wanted(Suite::Async) {
+        rows.extend(async_::run(&opts));
     }
     if cli.suite == Suite::Compile {
         rows.extend(compile::run(&opts));

@@ -13,6 +13,7 @@
 //! any case.
 
 use super::clock;
+use super::lanes::First;
 use super::park::Parker;
 use super::registry::{Registry, blocking};
 use super::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, fence, lock};
@@ -236,7 +237,9 @@ impl Worker {
         let bed = &crew.beds[nth];
         loop {
             let levels = 0..=usize::from(crew.reserved_level);
-            while let Some(job) = levels.clone().find_map(|level| self.take_job(level, true)) {
+            while let Some(job) =
+                levels.clone().find_map(|level| self.take_job(level, First::Outside))
+            {
                 // On top of the width. A regular worker that comes by meanwhile goes to sleep.
                 registry.sleep.resume();
                 self.set_busy(true);

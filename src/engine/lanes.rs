@@ -31,13 +31,24 @@ pub(crate) const FOREIGN_LEVEL: u8 = 3;
 /// after the other. A prime, so that it falls in with no other rhythm.
 const TURN: u32 = 61;
 /// Every so many dispatches the work of others comes before what a worker has of its own: forks,
-/// calls and jobs from outside.
+/// calls, jobs from outside, and those of a worker that may be in the middle of something long.
 const OUTSIDE: u32 = 32;
 /// A lane that has waited so long for each level between it and the highest that holds jobs gets
 /// its turn. Long against a job that is worth its own level, so that ageing takes a small share.
 const AGE_US: u64 = 100_000;
 /// How many jobs a worker takes from an injector at once.
 const BATCH: usize = 32;
+
+/// Whose jobs of a level a worker looks at first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum First {
+    /// Its own.
+    Own,
+    /// Those from outside.
+    Outside,
+    /// Those of other workers, which may be in the middle of something long.
+    Others,
+}
 
 /// The jobs of one worker, by level.
 pub(crate) struct OwnLanes {
@@ -230,13 +241,18 @@ impl Worker {
         let tick = self.next_tick();
         let mut among = levels;
         while let Some(level) = lanes.neglected(among, tick) {
-            if let Some(job) = self.take_job(level, true) {
+            if let Some(job) = self.take_job(level, First::Outside) {
                 return Some(job);
             }
             // It was empty (I2): the turn is another's.
             among &= !(1 << level);
         }
         let outside_first = tick.is_multiple_of(OUTSIDE);
+        let first = match (outside_first, tick.is_multiple_of(2 * OUTSIDE)) {
+            (false, _) => First::Own,
+            (true, false) => First::Outside,
+            (true, true) => First::Others,
+        };
         let top = levels.trailing_zeros() as usize;
         let is_foreign = top >= usize::from(FOREIGN_LEVEL);
         // Callers who wait for a permit, and beacons.
@@ -257,7 +273,7 @@ impl Worker {
         let mut left = levels;
         while left != 0 {
             let level = left.trailing_zeros() as usize;
-            if let Some(job) = self.take_job(level, outside_first) {
+            if let Some(job) = self.take_job(level, first) {
                 return Some(job);
             }
             left &= left - 1;
@@ -266,7 +282,7 @@ impl Worker {
     }
 
     /// Takes a job of this level, wherever it is.
-    pub(crate) fn take_job(&self, level: usize, outside_first: bool) -> Option<JobRef> {
+    pub(crate) fn take_job(&self, level: usize, first: First) -> Option<JobRef> {
         let registry = self.registry();
         let own = self.own_lanes();
         let aside = |only_outside| own.and_then(|own| own.take_aside(level, only_outside));
@@ -274,6 +290,14 @@ impl Worker {
         let injector = &registry.lanes.injectors[level];
         // One alone: others would come behind what is here, where later ones would overtake them.
         let outside = || steal(|| injector.steal());
+        // One: it is their turn once, and they may get to the rest themselves.
+        let one_of_others = || {
+            let holds = |lanes: &&LaneStealers| !lanes[level].is_empty();
+            registry.victims(self).find_map(|victim| {
+                let lanes = victim.lane_stealers().filter(holds)?;
+                steal(|| lanes[level].steal())
+            })
+        };
         let others = || {
             registry.victims(self).find_map(|victim| {
                 let lanes = victim.lane_stealers()?;
@@ -293,9 +317,14 @@ impl Worker {
         };
         loop {
             // What was begun with comes before what came later from the same side.
-            let job = match outside_first {
-                true => aside(true).or_else(outside).or_else(|| aside(false)).or_else(mine),
-                false => aside(false).or_else(mine).or_else(outside),
+            let from_outside = || aside(true).or_else(outside);
+            let job = match first {
+                First::Own => aside(false).or_else(mine).or_else(outside),
+                First::Outside => from_outside().or_else(|| aside(false)).or_else(mine),
+                First::Others => {
+                    let found = one_of_others().or_else(from_outside);
+                    found.or_else(|| aside(false)).or_else(mine)
+                }
             };
             if let Some(job) = job.or_else(others) {
                 self.set_level(level as u8);
@@ -333,8 +362,8 @@ impl Worker {
             || registry.has_calls()
             || self.has_broadcast()
             || registry.sleep.is_over_width()
-            // Its own jobs do not keep those from outside waiting.
-            || (!is_outside && self.tick().wrapping_add(1).is_multiple_of(OUTSIDE))
+            // Its own jobs do not keep those from outside waiting, nor both those of others.
+            || self.tick().wrapping_add(1).is_multiple_of(if is_outside { 2 * OUTSIDE } else { OUTSIDE })
         {
             return false;
         }

@@ -21,9 +21,11 @@ use crate::policy::QueueLimits;
 use crate::time::{Clock, RealClock, Timer};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
+use std::task::Waker;
 use std::time::Instant;
 use std::{fmt, ptr};
 
@@ -154,6 +156,9 @@ pub(crate) struct Board {
     /// None: all jobs are let in.
     entrance: Option<Box<Entrance>>,
     pub(super) timer: OnceLock<Timer>,
+    /// The futures that have not ended. When the pool's end discards what is pending, they are woken
+    /// to notice.
+    futures: Mutex<BTreeMap<JobId, Waker>>,
 }
 
 /// The place where the calling thread counts if it is no worker.
@@ -199,6 +204,7 @@ impl Board {
             clock,
             entrance,
             timer: OnceLock::new(),
+            futures: Mutex::new(BTreeMap::new()),
         }
     }
 
@@ -365,6 +371,26 @@ impl Board {
         let accepted: u64 = sum(&|shard| shard.accepted.load(Ordering::Acquire));
         counts.accepted = accepted - returned;
         counts
+    }
+
+    // ---- futures
+
+    /// A future has been accepted. Its waker is our own, and may be used under a lock but for `wake`.
+    pub(crate) fn add_future(&self, id: JobId, waker: Waker) {
+        lock(&self.futures).insert(id, waker);
+    }
+
+    /// It has ended. Its waker comes back, to be dropped outside of every lock.
+    pub(crate) fn remove_future(&self, id: JobId) -> Option<Waker> {
+        lock(&self.futures).remove(&id)
+    }
+
+    /// Wakes all of them: the mode has changed.
+    pub(super) fn wake_futures(&self) {
+        let futures = std::mem::take(&mut *lock(&self.futures));
+        for waker in futures.into_values() {
+            waker.wake();
+        }
     }
 
     // ---- what waits, what runs

@@ -20,6 +20,11 @@ impl Raw {
         header.life.claim(header.is_timed)
     }
 
+    /// Whether the calling thread is in its pool.
+    pub(crate) fn is_here(self) -> bool {
+        Worker::with_current(|worker| worker.is_some_and(|at| self.is_in(at.registry())))
+    }
+
     /// Whether its end may be told while it runs.
     pub(crate) fn is_timed(self) -> bool {
         self.header().is_timed

@@ -3,13 +3,15 @@
 use super::board::JobId;
 use super::cancel::CancelCause;
 use super::control::CancelOutcome;
-use super::life::{Continue, Phase};
+use super::life::Continue;
 use super::outcome::JobError;
 use super::raw::Raw;
 use super::reference::{JobRef, JobState, JobTimes};
 use super::told::Told;
 use super::waiter::{Task, Waiter};
 use crate::Priority;
+use crate::bridge::block_on::Helping;
+use crate::engine::sync::Ordering;
 use crate::engine::wait;
 use crate::engine::worker::Worker;
 use std::fmt;
@@ -109,6 +111,7 @@ impl<T> JobHandle<T> {
     /// keep to the time. So the time may run out without the job having started, if all workers
     /// wait like this and no [spare worker](crate::PoolBuilder::max_spare_workers) is left, or if
     /// those that run need a lock which the calling thread holds.
+    #[track_caller]
     pub fn wait_timeout(&mut self, timeout: Duration) -> Option<Result<T, JobError>> {
         if !self.is_taken && !self.is_finished() {
             match Instant::now().checked_add(timeout) {
@@ -246,29 +249,40 @@ impl<T> JobHandle<T> {
     // ---- waiting
 
     #[cold]
+    #[track_caller]
     fn run_or_wait(&mut self) {
-        let job = self.job;
-        let here = Worker::with_current(|worker| {
-            worker.filter(|worker| job.is_in(worker.registry())).is_some()
-        });
         // One with a limit in time only if that is certain to begin now: from outside it might have to
         // wait for a permit.
-        let may_run = here || (self.had_room && !job.is_timed());
-        if may_run
-            && job.phase() == Phase::Queued
-            && job.claim_beside(|life| life.claim(job.is_timed()))
-        {
-            // SAFETY: claimed, and the handle is a reference.
-            unsafe { job.run_here() };
-            // Or it waits to be tried again.
-            if self.is_finished() {
-                return;
-            }
+        let may_run = (self.had_room && !self.job.is_timed()) || self.job.is_here();
+        // Or it waits to be tried again.
+        if !(may_run && self.run() && self.is_finished()) {
+            self.block(None);
         }
-        self.block(None);
+    }
+
+    /// Runs the job here and now, if it is queued, the calling thread is in its pool, and is about to
+    /// wait for it.
+    pub(crate) fn run_if_queued(&self) -> bool {
+        self.job.is_here() && self.run()
+    }
+
+    fn run(&self) -> bool {
+        // What it polls is its own affair.
+        let _helping = Helping::set(false);
+        self.with_ref(JobRef::run_now)
+    }
+
+    /// When it has ended, to be compared; 0: not yet, or it was never accepted.
+    pub(crate) fn finished_ticks(&self) -> u64 {
+        self.job.header().finished.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_taken(&self) -> bool {
+        self.is_taken
     }
 
     /// Blocks until the job has ended or the time is up.
+    #[track_caller]
     fn block(&mut self, deadline: Option<Instant>) {
         let job = self.job;
         Worker::with_current(|worker| {
@@ -311,8 +325,12 @@ impl<T> Future for JobHandle<T> {
     /// If the result was taken before.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         assert!(!self.is_taken, "the result of the job was taken before");
-        if !self.is_finished() && self.attend(cx) {
-            return Poll::Pending;
+        if !self.is_finished() {
+            // In `block_on` on a worker. If it has just begun elsewhere, its end wakes us.
+            let _ = Helping::is_on() && self.run_if_queued();
+            if !self.is_finished() && self.attend(cx) {
+                return Poll::Pending;
+            }
         }
         Poll::Ready(self.take())
     }

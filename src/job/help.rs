@@ -1,25 +1,25 @@
-//! What a worker that waits for a group may do meanwhile: run one of its queued members.
+//! What a thread that waits may do meanwhile: run what it waits for, if that is queued.
 
 use super::context::Context;
 use super::life::Phase;
-use super::raw::Raw;
 use super::reference::JobRef;
-use crate::engine::worker::Worker;
 
 impl JobRef {
-    /// Runs the job on the calling thread, if it is queued and the thread is one of its pool's.
-    pub(crate) fn help(&self) {
-        let job: Raw = self.raw();
-        let is_here = Worker::with_current(|worker| {
-            worker.is_some_and(|worker| job.is_in(worker.registry()))
-        });
-        if is_here
-            && job.phase() == Phase::Queued
-            && job.claim_beside(|life| life.claim(job.is_timed()))
-        {
+    /// Runs the job here and now, in its pool. `false`: it is not queued, or somebody else takes it.
+    pub(super) fn run_now(&self) -> bool {
+        let job = self.raw();
+        let is_ours =
+            job.phase() == Phase::Queued && job.claim_beside(|life| life.claim(job.is_timed()));
+        if is_ours {
             // SAFETY: claimed, and we are a reference.
             unsafe { job.run_here() };
         }
+        is_ours
+    }
+
+    /// As [`Self::run_now`], on a thread of the pool, which waits for the job.
+    pub(crate) fn run_if_queued(&self) -> bool {
+        self.raw().is_here() && self.run_now()
     }
 
     /// Whether the calling thread works for this job.

@@ -16,6 +16,7 @@
 //! | `store` | where jobs live, and how those that lie side by side are queued together |
 //! | `ready` | the word that says which of them are queued |
 //! | `board` | what the jobs of a pool have in common: counts, what runs, the timer |
+//! | `step` | jobs that are a part of something else |
 //! | `submit` | the ways in |
 //! | `admit` | whether there is room for a job, and what it gives back when |
 //! | `drain` | how long the queue takes |
@@ -46,7 +47,7 @@ mod gate;
 mod handle;
 mod help;
 mod lazy;
-mod life;
+pub(crate) mod life;
 mod many;
 mod member;
 #[cfg(loom)]
@@ -63,13 +64,14 @@ mod retry;
 mod retry_handle;
 mod shutdown;
 mod slab;
+mod step;
 mod store;
 mod submit;
 mod told;
 pub(crate) mod waiter;
 
 pub use after::Dependency;
-pub(crate) use board::Board;
+pub(crate) use board::{Board, Mode};
 pub use board::{JobCounts, JobId};
 pub use cancel::{CancelCallback, CancelCause, CancelGuard, CancelToken, Cancelled};
 pub(crate) use context::{Context, check_at_fork, run_task};
@@ -85,6 +87,7 @@ pub use options::JobOptions;
 pub use outcome::{
     JobError, JobOutcome, JobPanic, PanicLocation, SkipCause, SubmitError, TimeoutPhase,
 };
+pub(crate) use panic::{take_current_location, watch as watch_panics};
 pub(crate) use raw::Call;
 pub use record::Attempt;
 pub use reference::{JobRef, JobState, JobTimes};
@@ -93,4 +96,5 @@ pub use retry::{FailedAttempt, Retry, RetryBuilder};
 pub use retry_handle::{Failed, RetryError, RetryHandle};
 pub use shutdown::{LeftJob, Shutdown, ShutdownReport};
 pub(crate) use shutdown::{abandon_pending, discard};
+pub(crate) use step::queue_step;
 pub use submit::{JobBuilder, submit};

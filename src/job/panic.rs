@@ -63,6 +63,11 @@ pub(crate) fn take_location(job: Raw) -> Option<PanicLocation> {
     place
 }
 
+/// The place of the last panic in the job that the calling thread works for.
+pub(crate) fn take_current_location() -> Option<PanicLocation> {
+    super::context::Context::current_job().and_then(take_location)
+}
+
 /// A job that has ended well may have caught panics of its own.
 #[inline]
 pub(crate) fn forget_location(job: Raw) {

@@ -94,12 +94,16 @@ pub(crate) struct VTable {
     result: usize,
     drop_result: unsafe fn(Raw),
     set_error: unsafe fn(Raw, JobError),
+    /// As of [`Options`].
+    is_counted: bool,
     extra: unsafe fn(Raw) -> Option<NonNull<Extra>>,
     record: unsafe fn(Raw) -> Option<NonNull<Record>>,
 }
 
 /// What a job may have beside its closure: nothing, or options.
 pub(crate) trait Options: Send + Sync + 'static {
+    /// Whether the job counts; or else it is a step of something that counts as a whole.
+    const IS_COUNTED: bool = true;
     fn extra(&self) -> Option<&Extra>;
     /// Of a job that may be tried again.
     fn record(&self) -> Option<&Record> {
@@ -108,6 +112,16 @@ pub(crate) trait Options: Send + Sync + 'static {
 }
 
 impl Options for () {
+    fn extra(&self) -> Option<&Extra> {
+        None
+    }
+}
+
+/// Of a step.
+pub(crate) struct Step;
+
+impl Options for Step {
+    const IS_COUNTED: bool = false;
     fn extra(&self) -> Option<&Extra> {
         None
     }
@@ -217,6 +231,7 @@ impl<X: Options, C: Work> Cell<X, C> {
             result: offset_of!(Self, stage),
             drop_result: Self::drop_result,
             set_error: Self::set_error,
+            is_counted: X::IS_COUNTED,
             extra: Self::extra,
             record: Self::record,
         }
@@ -569,12 +584,14 @@ impl Raw {
     /// As [`Self::tell`]; and nothing of it runs any more.
     unsafe fn end(self, outcome: JobOutcome) {
         // The pool is alive: the caller is one of its threads, or holds it.
-        let board = self.board();
+        let (board, is_counted) = (self.board(), self.header().vtable.is_counted);
         // Whoever is told finds the room that it has left.
         self.give_all_back();
         // SAFETY: by contract.
         unsafe { self.tell(outcome) };
-        board.resolved();
+        if is_counted {
+            board.resolved();
+        }
     }
 
     /// The runner of a job is done with it, whose time was up before, and whose end has been told.
@@ -604,7 +621,9 @@ impl Raw {
         }
         let vtable = header.vtable;
         header.outcome.store(outcome as u8, Ordering::Relaxed);
-        board.count(outcome);
+        if vtable.is_counted {
+            board.count(outcome);
+        }
         // SAFETY: by contract.
         let (continuations, is_detached) = unsafe { Life::finish(&raw const header.life) };
         if is_detached {

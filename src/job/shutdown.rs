@@ -75,6 +75,7 @@ pub(crate) fn abandon_pending(registry: &Registry) {
     for job in board.waiting() {
         job.raw().abandon();
     }
+    board.wake_futures();
     // SAFETY: taken out of a lane by us alone.
     registry.lanes.drain(registry.threads(), |entry| unsafe { discard(entry) });
 }

@@ -50,7 +50,7 @@ impl<T: Send + 'static, F: FnOnce(&JobCx) -> T + Send + 'static> Call for WithCx
 
 /// Queues a job, whose handle is made only then. Returns whether a worker was woken for it.
 #[inline]
-fn queue(registry: &Registry, level: u8, raw: Raw) -> bool {
+pub(super) fn queue(registry: &Registry, level: u8, raw: Raw) -> bool {
     match raw.row() {
         // SAFETY: by contract.
         Some(row) => list(registry, level, unsafe { row.queue() }),

@@ -47,7 +47,10 @@ impl Waiter {
     }
 
     /// Blocks until it is told or the time is up. A worker lends its place to others meanwhile.
+    #[track_caller]
     pub(crate) fn block(&self, deadline: Option<Instant>) {
+        #[cfg(all(feature = "tokio", not(loom)))]
+        crate::bridge::tokio::note_blocking_wait();
         Worker::with_current(|worker| {
             // It may be told just now, and look where we sit, after an earlier wait elsewhere.
             let seat = worker.map(|worker| (worker.registry().to_weak(), worker.index()));

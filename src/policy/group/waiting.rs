@@ -137,7 +137,7 @@ impl Core {
                 state.next_queued()
             };
             if let Some(job) = next {
-                job.help();
+                job.run_if_queued();
                 continue;
             }
             let is_done = || {
