@@ -106,35 +106,24 @@ fn main() {
     };
     let machine = report::Machine::look(cores);
     println!("{}", machine.headline(&opts));
-    let wanted = |suite| cli.suite == suite || cli.suite == Suite::All;
-    let mut rows = Vec::new();
     // The idle suite goes first, while no other suite has left threads in the process: orx's
     // global pool, once started, stays to the end.
-    if wanted(Suite::Idle) {
-        rows.extend(idle::run(&opts));
-    }
-    if wanted(Suite::Fork) {
-        rows.extend(fork::run(&opts));
-    }
-    if wanted(Suite::Map) {
-        rows.extend(map::run(&opts));
-    }
-    if wanted(Suite::Iter) {
-        rows.extend(iter::run(&opts));
-    }
-    if wanted(Suite::Latency) {
-        rows.extend(latency::run(&opts));
-    }
-    if wanted(Suite::Jobs) {
-        rows.extend(jobs::run(&opts));
-    }
-    if wanted(Suite::Group) {
-        rows.extend(group::run(&opts));
-    }
-        rows.extend(retry::run(&opts));
-    }
-    if wanted(Suite::Async) {
-        rows.extend(async_::run(&opts));
+    let suites: [(Suite, fn(&Options) -> Vec<harness::Row>); 9] = [
+        (Suite::Idle, idle::run),
+        (Suite::Fork, fork::run),
+        (Suite::Map, map::run),
+        (Suite::Iter, iter::run),
+        (Suite::Latency, latency::run),
+        (Suite::Jobs, jobs::run),
+        (Suite::Group, group::run),
+        (Suite::Retry, retry::run),
+        (Suite::Async, async_::run),
+    ];
+    let mut rows = Vec::new();
+    for (suite, run) in suites {
+        if cli.suite == suite || cli.suite == Suite::All {
+            rows.extend(run(&opts));
+        }
     }
     if cli.suite == Suite::Compile {
         rows.extend(compile::run(&opts));
