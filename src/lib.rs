@@ -158,6 +158,7 @@ mod builder;
 mod engine;
 mod error;
 mod fork;
+pub mod graph;
 pub mod guide;
 mod job;
 mod par;
