@@ -6,7 +6,7 @@ use super::graph::Graph;
 use super::result::Run;
 use super::run::{At, Plan, RunCore, Then};
 use crate::engine::sync::lock;
-use crate::job::CancelToken;
+use crate::job::{Board, CancelToken};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ impl At<'_> {
         let run = self.run;
         // A node with a time limit, or a shielded one, has a token of its own.
         let token = CancelToken::current().unwrap_or_else(|| run.token.clone());
+        let registry = run.family.registry();
+        let begun = registry.as_ref().map_or(run.begun, |registry| Board::of(registry).now());
         let child = RunCore::new(Plan {
             graph: Arc::clone(&graph.frozen),
             family: Arc::clone(&run.family),
@@ -25,6 +27,7 @@ impl At<'_> {
             outer: run.outer,
             is_job: false,
             is_recorded: false,
+            begun,
             part: None,
         });
         let stop = {
@@ -39,7 +42,7 @@ impl At<'_> {
         if let Some(cause) = stop {
             child.stop(cause);
         }
-        if let Some(registry) = run.family.registry() {
+        if let Some(registry) = registry {
             child.watch(&registry, &token);
         }
         run.family.publish(Entry { run: child.to_ref(), task: Task::Roots });

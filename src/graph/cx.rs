@@ -39,7 +39,7 @@ impl<'a> NodeCx<'a> {
 
     /// Which attempt this is, from 1.
     pub fn attempt(&self) -> u32 {
-        lock(&self.run().notes).attempts.get(&self.at.node).copied().unwrap_or(1)
+        lock(&self.run().notes).attempts.get(&self.at.node).map_or(1, |tries| tries.count)
     }
 
     /// A token that is cancelled when the node shall stop.

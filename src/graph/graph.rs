@@ -15,7 +15,7 @@ use crate::Priority;
 use crate::engine::registry::Registry;
 use crate::engine::sync::lock;
 use crate::engine::worker::context;
-use crate::job::{Board, CancelCause, CancelToken, Context, Mode, Work};
+use crate::job::{Board, CancelCause, CancelToken, Context, Mode, Ongoing};
 use crate::pool::Pool;
 use crate::time::after;
 use std::borrow::Cow;
@@ -309,6 +309,7 @@ impl Launch<'_> {
             outer,
             is_job,
             is_recorded,
+            begun: Board::of(registry).now(),
             part,
         });
         if let Some(token) = &token {
@@ -367,7 +368,7 @@ impl Launch<'_> {
         let id = board.accept(1).next();
         let run = self.plan(registry, std::ptr::null(), true);
         let weak: std::sync::Weak<RunCore> = Arc::downgrade(&run);
-        board.list_work(weak);
+        board.list_ongoing(weak);
         let entry = Entry { run: run.to_ref(), task: Task::Roots };
         if board.mode() == Mode::Open {
             run.family.publish(entry);
@@ -388,7 +389,7 @@ impl fmt::Debug for Launch<'_> {
     }
 }
 
-impl Work for RunCore {
+impl Ongoing for RunCore {
     fn discard(self: Arc<Self>) {
         self.abandon_if_waiting();
     }

@@ -11,7 +11,7 @@ use super::options::{Extra, Retry};
 use super::result::Run;
 use super::rule::TriggerRule;
 use super::run::At;
-use crate::Priority;
+use crate::{Priority, RetryPolicy};
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::ControlFlow;
@@ -131,8 +131,33 @@ impl<'g, I> NodeBuilder<'g, I> {
     where
         F: Fn(u32, &NodeError) -> Option<Duration> + Send + Sync + 'static,
     {
-        let retry: Retry = Box::new(f);
-        self.extra().retry = Some(retry);
+        self.extra().retry = Some(Retry::With(Box::new(f)));
+        self
+    }
+
+    /// Has the node run again, as the policy says, when it has failed or run out of time; when it has
+    /// panicked only if the policy [says so](RetryPolicy::retry_panics). While it waits it holds no
+    /// worker.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    /// use std::time::Duration;
+    /// use windlass::graph::GraphBuilder;
+    /// use windlass::{Pool, RetryPolicy};
+    ///
+    /// let (mut graph, tries) = (GraphBuilder::new(), AtomicU32::new(0));
+    /// let fetch = graph.node("fetch").retry(RetryPolicy::fixed(Duration::from_millis(1))).try_run(
+    ///     move || match tries.fetch_add(1, Ordering::Relaxed) {
+    ///         0 | 1 => Err("refused"),
+    ///         n => Ok(n),
+    ///     },
+    /// );
+    /// let run = graph.build()?.run(&Pool::new(1)?);
+    /// assert_eq!((run.output(fetch), run.attempts(fetch)), (Some(&2), 3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.extra().retry = Some(Retry::Policy(policy));
         self
     }
 

@@ -4,11 +4,14 @@
 use super::error::NodeError;
 use super::rule::TriggerRule;
 use super::run::At;
-use crate::Priority;
+use crate::{Priority, RetryPolicy};
 use std::time::Duration;
 
 /// Says how long to wait before a node that has failed runs again; `None`: it does not.
-pub(super) type Retry = Box<dyn Fn(u32, &NodeError) -> Option<Duration> + Send + Sync>;
+pub(super) enum Retry {
+    Policy(RetryPolicy),
+    With(Box<dyn Fn(u32, &NodeError) -> Option<Duration> + Send + Sync>),
+}
 
 /// Makes the result of a node that has failed. `true`: it has.
 pub(super) type Fallback = Box<dyn Fn(&NodeError, At<'_>) + Send + Sync>;

@@ -6,6 +6,7 @@ use super::run::{RunCore, RunStatus};
 use super::state::NodeState;
 use crate::engine::clock;
 use crate::engine::sync::{Ordering, lock};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,7 +90,9 @@ impl RunReport {
             .collect();
         let (attempts, status) = {
             let notes = lock(&run.notes);
-            (notes.attempts.clone(), notes.status.clone().unwrap_or(RunStatus::Completed))
+            let attempts = notes.attempts.iter().map(|(node, tries)| (*node, tries.count));
+            let attempts: HashMap<u32, u32> = attempts.collect();
+            (attempts, notes.status.clone().unwrap_or(RunStatus::Completed))
         };
         let mut nodes: Vec<NodeReport> = Vec::with_capacity(log.len());
         for (index, stamp) in log.iter().enumerate() {

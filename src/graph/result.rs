@@ -106,7 +106,7 @@ impl Run {
     /// How often a node has run.
     pub fn attempts(&self, node: impl Into<NodeId>) -> u32 {
         let Some(node) = self.ours(node.into()) else { return 0 };
-        let more = lock(&self.core.notes).attempts.get(&node).copied();
+        let more = lock(&self.core.notes).attempts.get(&node).map(|tries| tries.count);
         more.unwrap_or_else(|| match NodeState::of(self.memory().state(node)) {
             NodeState::Succeeded | NodeState::Failed | NodeState::Panicked => 1,
             NodeState::TimedOut if !self.has_expired(node) => 1,

@@ -22,7 +22,8 @@ use super::rule::{Decision, DepStates};
 use super::state::{self, DepOutcome, NodeState};
 use crate::engine::clock;
 use crate::engine::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, lock};
-use crate::job::{Board, CancelCallback, CancelCause, CancelToken, Context, Outcome};
+use crate::job::{Board, CancelCallback, CancelCause, CancelToken, Context, JobOutcome};
+use crate::policy::Progress;
 use crate::time::TimerKey;
 use std::cell::UnsafeCell;
 use std::collections::HashMap;
@@ -74,6 +75,13 @@ pub enum RunStatus {
     Abandoned,
 }
 
+/// How often a node has run, and how long it has waited.
+#[derive(Default)]
+pub(super) struct Tries {
+    pub(super) count: u32,
+    pub(super) progress: Progress,
+}
+
 /// What is seldom written down. Under the lock no foreign code runs.
 #[derive(Default)]
 pub(super) struct Notes {
@@ -87,7 +95,7 @@ pub(super) struct Notes {
     /// Runs that a node has started and that have not ended.
     pub(super) children: HashMap<u32, Children>,
     /// How often a node has run, if more than once.
-    pub(super) attempts: HashMap<u32, u32>,
+    pub(super) attempts: HashMap<u32, Tries>,
     /// Nodes whose fallback has stepped in.
     pub(super) fell_back: Vec<u32>,
     /// Nodes that wait for their next attempt.
@@ -188,6 +196,8 @@ pub(super) struct Plan {
     pub(super) outer: *const (),
     pub(super) is_job: bool,
     pub(super) is_recorded: bool,
+    /// By the pool's clock.
+    pub(super) begun: Instant,
     /// The memory of an earlier run, and what of it is to run again.
     pub(super) part: Option<Part>,
 }
@@ -202,7 +212,7 @@ pub(super) struct Part {
 impl RunCore {
     /// A run that counts as one more node: the entry by which its roots are begun.
     pub(super) fn new(plan: Plan) -> Arc<RunCore> {
-        let Plan { graph, family, parent, token, outer, is_job, is_recorded, part } = plan;
+        let Plan { graph, family, parent, token, outer, is_job, is_recorded, begun, part } = plan;
         let mut special = if is_recorded { RECORDED } else { 0 };
         let (memory, own_roots, remaining) = match part {
             Some(Part { memory, roots, len }) => {
@@ -226,7 +236,7 @@ impl RunCore {
             is_job,
             notes: Mutex::new(Notes::default()),
             log,
-            begun: Instant::now(),
+            begun,
             begun_ticks: clock::ticks(),
             ended_ticks: AtomicU64::new(0),
         });
@@ -478,11 +488,11 @@ impl RunCore {
         let board = registry.as_deref().filter(|_| self.is_job).map(Board::of);
         if let Some(board) = board {
             board.count(match status {
-                RunStatus::Completed => Outcome::Completed,
+                RunStatus::Completed => JobOutcome::Completed,
                 RunStatus::Failed => self.outcome_of_failure(),
-                RunStatus::Cancelled(_) => Outcome::Cancelled,
-                RunStatus::TimedOut => Outcome::TimedOut,
-                RunStatus::Abandoned => Outcome::Abandoned,
+                RunStatus::Cancelled(_) => JobOutcome::Cancelled,
+                RunStatus::TimedOut => JobOutcome::TimedOut,
+                RunStatus::Abandoned => JobOutcome::Abandoned,
             });
         }
         let family = Arc::clone(&self.family);
@@ -498,13 +508,12 @@ impl RunCore {
         None
     }
 
-    /// A job that returns an error has completed.
-    fn outcome_of_failure(&self) -> Outcome {
+    fn outcome_of_failure(&self) -> JobOutcome {
         let notes = lock(&self.notes);
         match notes.first.and_then(|node| notes.errors.get(&node)) {
-            Some(NodeError::Panicked(_)) => Outcome::Panicked,
-            Some(NodeError::TimedOut(_)) => Outcome::TimedOut,
-            _ => Outcome::Completed,
+            Some(NodeError::Panicked(_)) => JobOutcome::Panicked,
+            Some(NodeError::TimedOut(_)) => JobOutcome::TimedOut,
+            _ => JobOutcome::Failed,
         }
     }
 

@@ -5,9 +5,9 @@ use super::drive::{Driver, NOBODY};
 use super::error::NodeError;
 use super::family::{Entry, Task};
 use super::frozen::Flow;
-use super::options::Extra;
+use super::options::{Extra, Retry};
 use super::rule::Decision;
-use super::run::{At, RunCore, RunRef, UNEVEN};
+use super::run::{At, RunCore, RunRef, Tries, UNEVEN};
 use super::state;
 use crate::engine::clock;
 use crate::engine::registry::Registry;
@@ -17,9 +17,10 @@ use crate::engine::worker::{Belonging, Worker};
 use crate::job::{
     Board, CancelCause, CancelToken, Context, Mode, TimeoutPhase, submit_at, take_location_of,
 };
+use crate::policy::{Moment, Transience, seed_of};
 use crate::time::{TimerKey, after};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Whether a node in this state is one to go on with when its last dependency has ended.
 pub(super) fn may_begin(state: u8) -> bool {
@@ -165,6 +166,12 @@ fn call(driver: &mut Driver<'_>, node: u32, extra: Option<&Extra>) -> u32 {
             stamp.start.store(clock::ticks().max(1), Ordering::Relaxed);
         }
     }
+    if let (Some(Retry::Policy(policy)), Some(worker)) =
+        (extra.and_then(|extra| extra.retry.as_ref()), driver.worker)
+        && !lock(&run.notes).attempts.contains_key(&node)
+    {
+        policy.begin(Board::of(worker.registry()).now());
+    }
     let rec = &run.graph.recs[node as usize];
     // SAFETY: the node is claimed by us, so its body may be called for it (`frozen` I2).
     let body = || unwind::catch(|| unsafe { (rec.call)(&rec.word, run, node) });
@@ -200,7 +207,7 @@ impl Alarm {
         let registry = worker.registry().to_arc();
         let (rings, token, pool) =
             (Arc::clone(&has_rung), token.clone(), Arc::downgrade(&registry));
-        let at = after(Instant::now(), limit);
+        let at = after(Board::of(&registry).now(), limit);
         let key = Board::of(&registry).timer().insert(at, move || {
             // Before the cancel, which the body sees. Relaxed: it is read after a lock was taken.
             rings.store(true, Ordering::Relaxed);
@@ -334,20 +341,35 @@ fn next_attempt(
     if run.is_stopped_for(extra) || Board::of(&registry).mode() >= Mode::Discarding {
         return None;
     }
-    let attempts = {
+    let (attempt, mut progress) = {
         let mut notes = lock(&run.notes);
-        let attempts = notes.attempts.entry(node).or_insert(1);
-        *attempts += 1;
-        *attempts - 1
+        let tries = notes.attempts.entry(node).or_default();
+        tries.count = tries.count.max(1);
+        (tries.count, std::mem::take(&mut tries.progress))
     };
-    let delay = unwind::catch(|| retry(attempts, error)).unwrap_or_else(|payload| {
-        unwind::drop_quietly(payload);
-        None
-    });
-    if delay.is_none() {
-        lock(&run.notes).attempts.insert(node, attempts);
-    }
-    delay
+    let delay = match retry {
+        // The user's code, and so outside of the lock.
+        Retry::With(f) => unwind::catch(|| f(attempt, error)).unwrap_or_else(|payload| {
+            unwind::drop_quietly(payload);
+            None
+        }),
+        Retry::Policy(policy) => {
+            if matches!(error, NodeError::Panicked(_)) && !policy.retries_panics() {
+                return None;
+            }
+            let now = Board::of(&registry).now();
+            let (begun, deadline) = (run.begun, run.token.deadline());
+            let seed = seed_of(u64::from(run.graph.id) << 32 | u64::from(node));
+            let moment = Moment { attempt, now, begun, deadline, seed };
+            // A backoff may be the user's code.
+            let next = unwind::catch(|| policy.next(&mut progress, Transience::Transient, &moment));
+            let next = next.map_err(unwind::drop_quietly).ok()?;
+            next.and_then(|delay| policy.spend(now).map(|()| delay)).ok()
+        }
+    }?;
+    let mut notes = lock(&run.notes);
+    notes.attempts.insert(node, Tries { count: attempt + 1, progress });
+    Some(delay)
 }
 
 /// A node runs again after a time. Meanwhile it holds nothing but its place in the run.
@@ -362,8 +384,9 @@ fn put_off(driver: &mut Driver<'_>, node: u32, delay: Duration) -> u32 {
     // Listed first: what happens to the timer from now on finds it there.
     lock(&run.notes).retrying.push((node, None));
     let ticket = Ticket { run: Some(run.to_ref()), node };
-    let timer = Board::of(worker.registry()).timer();
-    let key = timer.insert(after(Instant::now(), delay), move || ticket.fire());
+    let board = Board::of(worker.registry());
+    let timer = board.timer();
+    let key = timer.insert(after(board.now(), delay), move || ticket.fire());
     let mut notes = lock(&run.notes);
     match notes.retrying.iter_mut().find(|(waiting, _)| *waiting == node) {
         Some((_, noted)) => *noted = Some(key),
