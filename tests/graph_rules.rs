@@ -356,6 +356,10 @@ fn branches_that_were_not_chosen_are_skipped() {
             assert_eq!(run.state(right), Some(states[1 - chosen]));
             assert_eq!(run.state(deep), Some(states[1 - chosen]));
             assert_eq!(run.state(both), Some(NodeState::Skipped));
+            // What was chosen stays chosen.
+            let run = graph.on(pool).again(run).run();
+            assert_eq!(run.state(right), Some(states[1 - chosen]));
+            assert_eq!(run.output(met), Some(&vec![name]));
         }
     });
 }

@@ -17,14 +17,14 @@ use super::error::NodeError;
 use super::family::{Entry, Task};
 use super::fault::{self, Fault};
 use super::frozen::{Flow, Frozen, Rec};
-use super::run::{RunCore, RunRef, STOPPED};
+use super::run::{RunCore, RunRef};
 use super::slow;
 use super::state;
 use crate::engine::clock;
 use crate::engine::sync::Ordering;
-use crate::engine::unwind::{self, Payload};
+use crate::engine::unwind::{self, AbortOnUnwind, Payload};
 use crate::engine::worker::{Belonging, Worker};
-use crate::job::{CancelCause, Context, JobPanic, cancelled_by_any, take_location_of};
+use crate::job::{Context, JobPanic, cancelled_by_any, take_location_of};
 use std::sync::Arc;
 
 /// No node.
@@ -90,19 +90,17 @@ impl<'a> Driver<'a> {
 
     fn drive(worker: &Worker, entry: Entry, why: Why) -> bool {
         let outer = worker.enter_stolen(std::ptr::null());
+        // Whatever is the user's is caught where it is called.
+        let guard = AbortOnUnwind("a graph's driver");
         let goes_on = Self::drive_all(Some(worker), entry, why);
+        guard.disarm();
         worker.leave_stolen(outer);
         goes_on
     }
 
     /// Ends the nodes of an entry without running them. There is no pool any more.
     pub(super) fn abandon(entry: Entry) {
-        {
-            let mut notes = crate::engine::sync::lock(&entry.run.notes);
-            notes.is_abandoned = true;
-            notes.stop.get_or_insert(CancelCause::Shutdown);
-        }
-        entry.run.mark(STOPPED);
+        entry.run.abandon();
         Self::drive_all(None, entry, Why::Waits);
     }
 

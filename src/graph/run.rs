@@ -205,6 +205,8 @@ pub(super) struct Plan {
 /// A part of a graph.
 pub(super) struct Part {
     pub(super) memory: Memory,
+    /// What is to be known of nodes that do not run again.
+    pub(super) notes: Notes,
     pub(super) roots: Box<[u32]>,
     pub(super) len: usize,
 }
@@ -214,12 +216,12 @@ impl RunCore {
     pub(super) fn new(plan: Plan) -> Arc<RunCore> {
         let Plan { graph, family, parent, token, outer, is_job, is_recorded, begun, part } = plan;
         let mut special = if is_recorded { RECORDED } else { 0 };
-        let (memory, own_roots, remaining) = match part {
-            Some(Part { memory, roots, len }) => {
-                special |= PARTIAL;
-                (memory, Some(roots), len)
+        let (memory, notes, own_roots, remaining) = match part {
+            Some(Part { memory, notes, roots, len }) => {
+                special |= PARTIAL | if notes.choices.is_empty() { 0 } else { UNEVEN };
+                (memory, notes, Some(roots), len)
             }
-            None => (Memory::new(&graph), None, graph.recs.len()),
+            None => (Memory::new(&graph), Notes::default(), None, graph.recs.len()),
         };
         let log = is_recorded.then(|| graph.recs.iter().map(|_| Stamp::default()).collect());
         let run = Arc::new(RunCore {
@@ -234,7 +236,7 @@ impl RunCore {
             token,
             outer,
             is_job,
-            notes: Mutex::new(Notes::default()),
+            notes: Mutex::new(notes),
             log,
             begun,
             begun_ticks: clock::ticks(),
@@ -423,6 +425,16 @@ impl RunCore {
             self.stop(CancelCause::Shutdown);
         }
         is_waiting
+    }
+
+    /// Nothing of the run is begun any more: there is no pool.
+    pub(super) fn abandon(&self) {
+        {
+            let mut notes = lock(&self.notes);
+            notes.is_abandoned = true;
+            notes.stop.get_or_insert(CancelCause::Shutdown);
+        }
+        self.mark(STOPPED);
     }
 
     /// Has a node done that was put off.

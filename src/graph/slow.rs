@@ -310,6 +310,8 @@ fn settle(driver: &mut Driver<'_>, node: u32, error: Option<NodeError>) -> u32 {
         return end(driver, node, error);
     }
     if let Some(delay) = next_attempt(run, node, extra, &error) {
+        // An error is the user's, and so is its destructor.
+        unwind::drop_quietly(error);
         return put_off(driver, node, delay);
     }
     if let Some(fallback) = extra.and_then(|extra| extra.fallback.as_ref()) {
