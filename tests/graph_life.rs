@@ -686,6 +686,35 @@ fn a_node_waits_for_a_run_of_the_same_pool() {
 }
 
 #[test]
+fn a_long_run_leaves_others_their_turn() {
+    // One worker, and a run that ends only when a job of the same level has run beside it.
+    let pool = Pool::new(1).unwrap();
+    watchdog(&pool, || {
+        let has_run = Arc::new(AtomicBool::new(false));
+        let mut step = GraphBuilder::new();
+        let seen = Arc::clone(&has_run);
+        let looks = step.node("look").run(move || seen.load(Ordering::SeqCst));
+        let step = step.build().unwrap();
+        let mut outer = GraphBuilder::new();
+        let begun = Arc::new(AtomicBool::new(false));
+        let begins = Arc::clone(&begun);
+        let node = outer.node("until").repeat(u32::MAX, step, move |_, run| {
+            begins.store(true, Ordering::SeqCst);
+            if run.take(looks) == Some(true) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        let handle = outer.build().unwrap().start(&pool);
+        until(|| begun.load(Ordering::SeqCst));
+        let sets = Arc::clone(&has_run);
+        pool.submit(move || sets.store(true, Ordering::SeqCst)).detach();
+        assert_eq!(handle.wait().state(node), Some(NodeState::Succeeded));
+    });
+}
+
+#[test]
 fn priorities_are_those_of_lanes() {
     at_each_width(|pool| {
         let level =

@@ -49,10 +49,6 @@ pub(super) struct Driver<'a> {
     until: u64,
 }
 
-/// A worker that others have called to a run turns to other jobs of its level after so long, in
-/// microseconds, if there are any. The run waits at their end.
-const TURN_US: u64 = 10_000;
-
 /// Why a driver is at work.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Why {
@@ -60,10 +56,16 @@ enum Why {
     Waits,
     /// It began the run, of which nobody else knows, and waits for it.
     Begins,
-    /// It was called by a beacon.
-    Called,
+    /// It was called by a beacon, and lets others come first after that time, in ticks.
+    Called(u64),
     /// It runs one node at a level that is not the run's.
     One,
+}
+
+/// Whether jobs wait, and the worker has been with a family for long enough.
+#[inline]
+pub(super) fn is_others_turn(worker: &Worker, until: u64) -> bool {
+    worker.registry().lanes.levels() != 0 && clock::ticks() > until
 }
 
 impl<'a> Driver<'a> {
@@ -73,8 +75,8 @@ impl<'a> Driver<'a> {
     }
 
     /// As [`Self::help`], for a worker that was called. `false`: it is time for other work.
-    pub(super) fn follow(worker: &Worker, entry: Entry) -> bool {
-        Self::drive(worker, entry, Why::Called)
+    pub(super) fn follow(worker: &Worker, entry: Entry, until: u64) -> bool {
+        Self::drive(worker, entry, Why::Called(until))
     }
 
     /// Does what an entry says, and leaves to others what comes of it.
@@ -134,12 +136,7 @@ impl<'a> Driver<'a> {
             let estimate = run.graph.estimate.load(Ordering::Relaxed);
             registry.width() > 1 && (!is_alone || estimate == 0 || estimate > registry.worth_waking)
         });
-        let until = match worker {
-            Some(worker) if why == Why::Called => {
-                clock::ticks().saturating_add(worker.registry().us(TURN_US))
-            }
-            _ => 0,
-        };
+        let until = if let Why::Called(until) = why { until } else { 0 };
         let is_short = why == Why::One;
         Driver { worker, run, stack: Vec::new(), is_alone, may_share, is_short, ended: 0, until }
     }
@@ -168,15 +165,15 @@ impl<'a> Driver<'a> {
             }
             if let Some(worker) = self.worker {
                 self.look_around(worker);
-                if self.until != 0 && self.is_others_turn(worker) {
+                if self.until != 0 && is_others_turn(worker, self.until) {
                     goes_on = false;
-                    self.hand_over(next);
+                    self.hand_over(next, true);
                     break;
                 }
             }
             next = self.step(next);
             if self.is_short {
-                self.hand_over(next);
+                self.hand_over(next, false);
                 break;
             }
         }
@@ -285,20 +282,19 @@ impl<'a> Driver<'a> {
         self.run.family.publish(entry);
     }
 
-    /// Whether jobs wait, and this worker has been here for long enough.
-    #[inline]
-    fn is_others_turn(&self, worker: &Worker) -> bool {
-        worker.registry().lanes.levels() != 0 && clock::ticks() > self.until
-    }
-
-    /// Leaves all that is here to others.
-    fn hand_over(&mut self, next: u32) {
+    /// Leaves all that is here to others: now, or behind the jobs that wait.
+    fn hand_over(&mut self, next: u32, behind: bool) {
         if next != NOBODY {
             self.stack.push(next);
         }
         if !self.stack.is_empty() {
             let task = Task::Nodes(std::mem::take(&mut self.stack));
-            self.run.family.publish_behind(Entry { run: self.run.to_ref(), task });
+            let entry = Entry { run: self.run.to_ref(), task };
+            if behind {
+                self.run.family.publish_behind(entry);
+            } else {
+                self.run.family.publish(entry);
+            }
         }
     }
 

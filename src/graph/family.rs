@@ -11,7 +11,7 @@
 //!     or with a timer or a lane of jobs, which abandon it if they go. So it ends.
 //! I3. The one who waits, runs entries of this family and nothing else (L2).
 
-use super::drive::Driver;
+use super::drive::{Driver, is_others_turn};
 use super::run::RunRef;
 use crate::engine::clock;
 use crate::engine::job::JobRef;
@@ -30,6 +30,9 @@ use std::task::Waker;
 
 /// How long a waiting worker spins before it parks, in microseconds.
 const WAIT_US: u64 = 50;
+/// A worker that was called to a family turns to other jobs after so long, in microseconds, if such
+/// wait. As long as low work makes way for higher lanes.
+const TURN_US: u64 = 10_000;
 
 /// What can be done for a run.
 pub(super) enum Task {
@@ -141,7 +144,8 @@ impl Family {
         Worker::with_seat_in(registry, |seat| match seat {
             // What is found with a worker is done at the level of that worker's work.
             Some(worker) if worker.level() == self.level && !behind => put_up(Some(worker)),
-            _ if self.level == FOREIGN_LEVEL => put_up(None),
+            _ if self.level == FOREIGN_LEVEL && !behind => put_up(None),
+            // What comes from outside would be taken before the jobs that wait.
             _ => {
                 let family = Arc::clone(self);
                 if submit_at(registry, self.level, move || family.follow_here()).is_err() {
@@ -189,6 +193,7 @@ impl Family {
 
     fn follow_on(self: &Arc<Self>, worker: &Worker) {
         let registry = worker.registry();
+        let until = clock::ticks().saturating_add(registry.us(TURN_US));
         let mut next = self.take_one(registry, 1);
         while let Some(entry) = next {
             if entry.run.is_job
@@ -197,10 +202,24 @@ impl Family {
             {
                 // It has not begun, and never does.
                 Driver::abandon(entry);
-            } else if !Driver::follow(worker, entry) {
+            } else if !Driver::follow(worker, entry, until) {
                 return;
             }
+            if is_others_turn(worker, until) {
+                return self.wait_behind(registry);
+            }
             next = self.take_one(registry, 0);
+        }
+    }
+
+    /// Sees to it that what is public is found behind the jobs that wait.
+    fn wait_behind(self: &Arc<Self>, registry: &Registry) {
+        let mut queue = lock(&self.queue);
+        let beacon = !queue.entries.is_empty();
+        queue.beacons += usize::from(beacon);
+        drop(queue);
+        if beacon {
+            self.put_up_beacon(registry, true);
         }
     }
 

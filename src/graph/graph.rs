@@ -211,6 +211,10 @@ impl Graph {
     }
 }
 
+// What bodies throw is in the run, and leaves the graph whole.
+impl std::panic::UnwindSafe for Graph {}
+impl std::panic::RefUnwindSafe for Graph {}
+
 impl fmt::Debug for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Graph")

@@ -151,6 +151,9 @@ impl Drop for Run {
     }
 }
 
+impl std::panic::UnwindSafe for Run {}
+impl std::panic::RefUnwindSafe for Run {}
+
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run")
@@ -287,6 +290,9 @@ impl Future for RunHandle {
         Poll::Ready(Run::new(self.run.take().expect("it was there")))
     }
 }
+
+impl std::panic::UnwindSafe for RunHandle {}
+impl std::panic::RefUnwindSafe for RunHandle {}
 
 impl fmt::Debug for RunHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

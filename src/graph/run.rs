@@ -21,7 +21,7 @@ use super::options::Extra;
 use super::rule::{Decision, DepStates};
 use super::state::{self, DepOutcome, NodeState};
 use crate::engine::clock;
-use crate::engine::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, lock};
+use crate::engine::sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, lock};
 use crate::job::{Board, CancelCallback, CancelCause, CancelToken, Context, JobOutcome};
 use crate::policy::Progress;
 use crate::time::TimerKey;
@@ -122,6 +122,8 @@ pub(super) struct Children {
 /// See the module.
 pub(super) struct RunCore {
     memory: UnsafeCell<Memory>,
+    /// The run's own reference (I3), as `Arc::into_raw` has given it.
+    own: AtomicPtr<RunCore>,
     pub(super) graph: Arc<Frozen>,
     pub(super) family: Arc<Family>,
     /// The node that has started the run.
@@ -170,11 +172,13 @@ impl RunRef {
     /// # Safety
     /// They have not been taken off before; it is the last touch by whoever stands for them.
     pub(super) unsafe fn take_off(self, ended: usize) -> Option<Arc<RunCore>> {
+        // SAFETY: live until it is taken off.
+        let run = unsafe { self.0.as_ref() };
+        let own = run.own.load(Ordering::Relaxed);
         // Release for what we have done, Acquire for what the others have: the last ends the run.
-        // SAFETY: live until here.
-        let before = unsafe { self.0.as_ref() }.remaining.fetch_sub(ended, Ordering::AcqRel);
-        // SAFETY: the run's own reference, given away by `RunCore::new`, to the one who ends it.
-        (before == ended).then(|| unsafe { Arc::from_raw(self.0.as_ptr().cast_const()) })
+        let before = run.remaining.fetch_sub(ended, Ordering::AcqRel);
+        // SAFETY: from `Arc::into_raw` in `RunCore::new`; it belongs to the one who ends the run.
+        (before == ended).then(|| unsafe { Arc::from_raw(own) })
     }
 }
 
@@ -226,6 +230,7 @@ impl RunCore {
         let log = is_recorded.then(|| graph.recs.iter().map(|_| Stamp::default()).collect());
         let run = Arc::new(RunCore {
             memory: UnsafeCell::new(memory),
+            own: AtomicPtr::new(std::ptr::null_mut()),
             graph,
             family,
             parent,
@@ -242,8 +247,8 @@ impl RunCore {
             begun_ticks: clock::ticks(),
             ended_ticks: AtomicU64::new(0),
         });
-        // The run's own (I3).
-        let _ = Arc::into_raw(Arc::clone(&run));
+        // Relaxed: nobody else knows of the run.
+        run.own.store(Arc::into_raw(Arc::clone(&run)).cast_mut(), Ordering::Relaxed);
         run
     }
 
