@@ -124,7 +124,7 @@ impl Dagx {
         counts.iter().all(|&count| count <= 2)
     }
 
-    pub(super) fn graph(&self, shape: &Shape, grain: Grain) -> std::sync::Arc<DagRunner> {
+    pub(super) fn graph(&self, shape: &Shape, grain: Grain) -> DagRunner {
         let rounds = grain.rounds();
         let graph = DagRunner::new();
         let mut before = vec![[u32::MAX; 2]; shape.nodes as usize];
@@ -141,7 +141,7 @@ impl Dagx {
                 }
                 (first, second) => graph
                     .add_task(Two(node, rounds))
-                    .depends_on((nodes[first as usize], nodes[second as usize])),
+                    .depends_on((&nodes[first as usize], &nodes[second as usize])),
             };
             nodes.push(added);
         }

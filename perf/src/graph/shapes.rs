@@ -70,7 +70,7 @@ pub(super) fn patterns(width: u32, steps: u32) -> Vec<Shape> {
         seed ^= seed << 5;
         seed % width
     };
-    let mut rows = |name, before: &mut dyn FnMut(u32, u32) -> Vec<(u32, u32)>| {
+    let rows = |name, before: &mut dyn FnMut(u32, u32) -> Vec<(u32, u32)>| {
         let mut edges = Vec::new();
         for step in 0..steps {
             for at in 0..width {
