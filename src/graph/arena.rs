@@ -9,12 +9,15 @@ use std::ptr::{self, NonNull};
 
 const BLOCK: usize = 1 << 16;
 
+/// Drops the value that lies there.
+type DropAt = unsafe fn(*mut ());
+
 /// See the module.
 pub(super) struct Arena {
     blocks: Vec<(NonNull<u8>, Layout)>,
     next: *mut u8,
     left: usize,
-    drops: Vec<(*mut (), unsafe fn(*mut ()))>,
+    drops: Vec<(*mut (), DropAt)>,
 }
 
 // SAFETY: it holds values that are Send and Sync: the bound stands at `put`.

@@ -88,7 +88,7 @@ impl<T: Send + 'static> Fetch for Take<T> {
         f(self.0.id(), Use(Need::Take));
     }
 
-    unsafe fn fetch<'r>(&self, memory: &'r Memory) -> T {
+    unsafe fn fetch(&self, memory: &Memory) -> T {
         // SAFETY: by contract; nobody else uses it (`freeze` has checked).
         unsafe { memory.take(self.0.id().at()) }
     }

@@ -10,8 +10,11 @@ use std::time::Duration;
 /// Says how long to wait before a node that has failed runs again; `None`: it does not.
 pub(super) enum Retry {
     Policy(RetryPolicy),
-    With(Box<dyn Fn(u32, &NodeError) -> Option<Duration> + Send + Sync>),
+    With(Box<NextDelay>),
 }
+
+/// Is told how often the node has run, and the error.
+pub(super) type NextDelay = dyn Fn(u32, &NodeError) -> Option<Duration> + Send + Sync;
 
 /// Makes the result of a node that has failed. `true`: it has.
 pub(super) type Fallback = Box<dyn Fn(&NodeError, At<'_>) + Send + Sync>;

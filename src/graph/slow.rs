@@ -190,7 +190,7 @@ fn call(driver: &mut Driver<'_>, node: u32, extra: Option<&Extra>) -> u32 {
     let result = body().map_err(Driver::panicked);
     drop(belonging);
     drop(take_location_of(context.address()));
-    let is_late = timer.is_some_and(Alarm::is_over);
+    let is_late = timer.is_some_and(Alarm::take_down);
     after_call(driver, node, result, is_late)
 }
 
@@ -220,7 +220,7 @@ impl Alarm {
     }
 
     /// Takes it down. Whether it has rung.
-    fn is_over(self) -> bool {
+    fn take_down(self) -> bool {
         if let Some((registry, key)) = &self.timer {
             Board::of(registry).timer().cancel(*key);
         }

@@ -189,11 +189,11 @@ impl RunReport {
         let mut right = WIDTH - RIGHT;
         for (name, fill, border, width) in entries {
             right -= name.len() as f64 * 6.2 + 26.0;
-            let _ = write!(
+            let _ = writeln!(
                 out,
                 "<rect x=\"{right:.1}\" y=\"22\" width=\"12\" height=\"12\" rx=\"2.5\" fill=\"{fill}\" \
                  stroke=\"{border}\" stroke-width=\"{width}\"/>\
-                 <text class=\"small\" x=\"{:.1}\" y=\"32\">{name}</text>\n",
+                 <text class=\"small\" x=\"{:.1}\" y=\"32\">{name}</text>",
                 right + 17.0
             );
         }
@@ -204,10 +204,10 @@ impl RunReport {
         let mut at = 0.0;
         while at <= total * 1.0001 {
             let x = LEFT + at * scale;
-            let _ = write!(
+            let _ = writeln!(
                 out,
                 "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.1}\" y2=\"{bottom:.1}\"/>\
-                 <text class=\"small\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\n",
+                 <text class=\"small\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
                 TOP - 8.0,
                 bottom + 18.0,
                 time_label(at, total),
