@@ -7,8 +7,8 @@ use std::marker::PhantomData;
 
 /// A node of a graph whose body returns a `T`.
 ///
-/// It is a small number, to be copied: what [`GraphBuilder`](crate::GraphBuilder) returns for each
-/// node, and by which other nodes take its result and a [`Run`](crate::Run) shows it. It means
+/// It is a small number, to be copied: what [`GraphBuilder`](crate::graph::GraphBuilder) returns for each
+/// node, and by which other nodes take its result and a [`Run`](crate::graph::Run) shows it. It means
 /// nothing to any other graph.
 pub struct Node<T> {
     id: NodeId,
