@@ -158,6 +158,7 @@ mod builder;
 mod engine;
 mod error;
 mod fork;
+pub mod graph;
 pub mod guide;
 mod job;
 mod par;
@@ -184,6 +185,7 @@ pub use bridge::{
 pub use builder::{Pinning, PoolBuilder};
 pub use error::BuildError;
 pub use fork::{BroadcastContext, Scope, TaskBuilder, broadcast, join, scope};
+pub use graph::Graph;
 pub use job::{
     Attempt, CancelCallback, CancelCause, CancelGuard, CancelOutcome, CancelToken, Cancelled,
     Dependency, Failed, FailedAttempt, JobBuilder, JobCounts, JobCx, JobError, JobHandle, JobId,

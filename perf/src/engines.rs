@@ -26,6 +26,11 @@ pub(crate) enum Engine {
     Affinitypool,
     /// Threads that take boxed closures from a standard channel.
     Channel,
+    /// A scope with counters, written by hand.
+    RayonByHand,
+    Dagx,
+    /// oneTBB's flow graph, a program of its own.
+    Tbb,
 }
 
 impl Engine {
@@ -44,6 +49,9 @@ impl Engine {
             Engine::RustyPool => "rusty-pool",
             Engine::Affinitypool => "affinitypool",
             Engine::Channel => "channel",
+            Engine::RayonByHand => "rayon-by-hand",
+            Engine::Dagx => "dagx",
+            Engine::Tbb => "tbb",
         }
     }
 

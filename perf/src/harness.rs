@@ -90,6 +90,15 @@ impl Stats {
     }
 }
 
+impl Stats {
+    /// In another unit.
+    pub(crate) fn scale(&mut self, by: f64) {
+        for figure in [&mut self.median, &mut self.min, &mut self.max] {
+            *figure *= by;
+        }
+    }
+}
+
 /// The `q` quantile of sorted samples, interpolated between neighbours.
 pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
     let at = q * (sorted.len() - 1) as f64;

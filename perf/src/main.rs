@@ -7,6 +7,7 @@ mod async_;
 mod compile;
 mod engines;
 mod fork;
+mod graph;
 mod group;
 mod harness;
 mod idle;
@@ -72,6 +73,8 @@ enum Suite {
     Retry,
     /// What it costs async code to have closures computed, and how a service answers meanwhile.
     Async,
+    /// What a node of a graph costs: running it, building it, and how well it is shared.
+    Graph,
     /// How long the compiler takes for parallel iterators. Not part of `all`.
     Compile,
     /// All of the above but `compile`.
@@ -108,7 +111,7 @@ fn main() {
     println!("{}", machine.headline(&opts));
     // The idle suite goes first, while no other suite has left threads in the process: orx's
     // global pool, once started, stays to the end.
-    let suites: [(Suite, fn(&Options) -> Vec<harness::Row>); 9] = [
+    let suites: [(Suite, fn(&Options) -> Vec<harness::Row>); 10] = [
         (Suite::Idle, idle::run),
         (Suite::Fork, fork::run),
         (Suite::Map, map::run),
@@ -118,6 +121,7 @@ fn main() {
         (Suite::Group, group::run),
         (Suite::Retry, retry::run),
         (Suite::Async, async_::run),
+        (Suite::Graph, graph::run),
     ];
     let mut rows = Vec::new();
     for (suite, run) in suites {

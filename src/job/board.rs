@@ -24,7 +24,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 use std::time::Instant;
 use std::{fmt, ptr};
@@ -159,6 +159,16 @@ pub(crate) struct Board {
     /// The futures that have not ended. When the pool's end discards what is pending, they are woken
     /// to notice.
     futures: Mutex<BTreeMap<JobId, Waker>>,
+    /// Work that counts as a job and is not one.
+    ongoing: Mutex<Vec<Weak<dyn Ongoing>>>,
+}
+
+/// Work that counts as a job, but goes on in many pieces: the run of a graph.
+pub(crate) trait Ongoing: Send + Sync {
+    /// Nothing that waits runs any more.
+    fn discard(self: Arc<Self>);
+    /// What runs is asked to stop.
+    fn shut_down(self: Arc<Self>);
 }
 
 /// The place where the calling thread counts if it is no worker.
@@ -205,6 +215,7 @@ impl Board {
             entrance,
             timer: OnceLock::new(),
             futures: Mutex::new(BTreeMap::new()),
+            ongoing: Mutex::new(Vec::new()),
         }
     }
 
@@ -417,6 +428,21 @@ impl Board {
             lock(&shard.waiting).values().cloned().collect()
         };
         self.shards.iter().flat_map(list).collect()
+    }
+
+    /// Lists work that is to be told of a shutdown, until it is dropped.
+    pub(crate) fn list_ongoing(&self, work: Weak<dyn Ongoing>) {
+        let mut ongoing = lock(&self.ongoing);
+        if ongoing.len() == ongoing.capacity() {
+            ongoing.retain(|work| work.strong_count() > 0);
+        }
+        ongoing.push(work);
+    }
+
+    /// Calls `f` with all such work.
+    pub(super) fn for_each_ongoing(&self, f: impl Fn(Arc<dyn Ongoing>)) {
+        let ongoing: Vec<_> = lock(&self.ongoing).iter().filter_map(Weak::upgrade).collect();
+        ongoing.into_iter().for_each(f);
     }
 
     /// Lists a job that runs; whoever lists it takes it out.

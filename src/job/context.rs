@@ -19,6 +19,8 @@ pub(crate) struct Context<'a> {
 
 enum Kind<'a> {
     Token(&'a CancelToken),
+    /// A piece of work that takes care of its own panics.
+    Piece(&'a CancelToken),
     /// A job that runs.
     Job(Raw),
     /// A task of a scope that has a name or a token.
@@ -39,6 +41,26 @@ impl<'a> Context<'a> {
     /// Of a job, which belongs to nothing but itself: also if a waiter runs it inside of another.
     pub(crate) fn of_job(job: Raw) -> Self {
         Context { kind: Kind::Job(job), outer: None }
+    }
+
+    /// Of a piece of work that is told to stop by a token, and takes care of its own panics.
+    pub(crate) fn of_piece(token: &'a CancelToken, outer: Option<&'a Context<'a>>) -> Self {
+        Context { kind: Kind::Piece(token), outer }
+    }
+
+    /// Calls `f` with every token by which the work may be told to stop.
+    pub(crate) fn for_each_token(&self, mut f: impl FnMut(&CancelToken)) {
+        let mut context = Some(self);
+        while let Some(at) = context {
+            match at.kind {
+                Kind::Token(token)
+                | Kind::Piece(token)
+                | Kind::Task { token: Some(token), .. } => f(token),
+                Kind::Task { token: None, .. } => {}
+                Kind::Job(job) => f(job.token_from_inside()),
+            }
+            context = at.outer;
+        }
     }
 
     /// For the engine to hand on.
@@ -83,13 +105,30 @@ impl<'a> Context<'a> {
         None
     }
 
-    fn address(&self) -> usize {
+    /// By what the panics of the calling thread's work are told from those of others: the job or
+    /// the piece that it belongs to.
+    pub(crate) fn current_key() -> Option<usize> {
+        // SAFETY: not used beyond this function.
+        let mut at: Option<&Context<'_>> = unsafe { Context::innermost() };
+        while let Some(context) = at {
+            match context.kind {
+                Kind::Job(job) => return Some(super::panic::key(job)),
+                Kind::Piece(_) => return Some(context.address()),
+                Kind::Token(_) | Kind::Task { .. } => at = context.outer,
+            }
+        }
+        None
+    }
+
+    pub(crate) fn address(&self) -> usize {
         ptr::from_ref(self).addr()
     }
 
     fn is_cancelled_here(&self) -> bool {
         match self.kind {
-            Kind::Token(token) | Kind::Task { token: Some(token), .. } => token.is_cancelled(),
+            Kind::Token(token)
+            | Kind::Piece(token)
+            | Kind::Task { token: Some(token), .. } => token.is_cancelled(),
             Kind::Task { token: None, .. } => false,
             Kind::Job(job) => job.is_cancelled(),
         }
@@ -97,7 +136,9 @@ impl<'a> Context<'a> {
 
     fn check(&self) -> Result<(), Cancelled> {
         match self.kind {
-            Kind::Token(token) | Kind::Task { token: Some(token), .. } => token.check(),
+            Kind::Token(token)
+            | Kind::Piece(token)
+            | Kind::Task { token: Some(token), .. } => token.check(),
             Kind::Task { token: None, .. } => Ok(()),
             Kind::Job(job) => job.check(),
         }
@@ -140,6 +181,12 @@ impl<'a> Context<'a> {
             Err(panic) => Err(panic),
         }
     }
+}
+
+/// Why work was cancelled that has unwound, if that is what the payload means, whichever context it
+/// was for.
+pub(crate) fn cancelled_by_any(payload: Payload) -> Result<Cancelled, Payload> {
+    payload.downcast::<Unwinding>().map(|unwinding| unwinding.cancelled)
 }
 
 /// Unwinds, if what the calling thread works for is cancelled. Called by the engine between two
@@ -283,7 +330,9 @@ impl CancelToken {
         let mut at: Option<&Context<'_>> = unsafe { Context::current() };
         while let Some(context) = at {
             match context.kind {
-                Kind::Token(token) | Kind::Task { token: Some(token), .. } => {
+                Kind::Token(token)
+                | Kind::Piece(token)
+                | Kind::Task { token: Some(token), .. } => {
                     return Some(token.clone());
                 }
                 Kind::Job(job) => return Some(JobCx::borrowed(job).token()),

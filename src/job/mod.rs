@@ -71,10 +71,10 @@ mod told;
 pub(crate) mod waiter;
 
 pub use after::Dependency;
-pub(crate) use board::{Board, Mode};
+pub(crate) use board::{Board, Mode, Ongoing};
 pub use board::{JobCounts, JobId};
 pub use cancel::{CancelCallback, CancelCause, CancelGuard, CancelToken, Cancelled};
-pub(crate) use context::{Context, check_at_fork, run_task};
+pub(crate) use context::{Context, cancelled_by_any, check_at_fork, run_task};
 pub use context::{checkpoint, task_name};
 pub use control::CancelOutcome;
 pub use cx::{JobCx, current};
@@ -87,7 +87,7 @@ pub use options::JobOptions;
 pub use outcome::{
     JobError, JobOutcome, JobPanic, PanicLocation, SkipCause, SubmitError, TimeoutPhase,
 };
-pub(crate) use panic::{take_current_location, watch as watch_panics};
+pub(crate) use panic::{take_current_location, take_location_of, watch as watch_panics};
 pub(crate) use raw::Call;
 pub use record::Attempt;
 pub use reference::{JobRef, JobState, JobTimes};
@@ -97,4 +97,5 @@ pub use retry_handle::{Failed, RetryError, RetryHandle};
 pub use shutdown::{LeftJob, Shutdown, ShutdownReport};
 pub(crate) use shutdown::{abandon_pending, discard};
 pub(crate) use step::queue_step;
+pub(crate) use submit::submit_at;
 pub use submit::{JobBuilder, submit};

@@ -11,14 +11,14 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 /// How many there are, so that a job that ends need not look.
 static NUM_PLACES: AtomicUsize = AtomicUsize::new(0);
 
-/// By job, from the panic until the job ends. A stolen fork panics on another thread than the job's.
+/// By job or piece of work ([`Context::current_key`]), from the panic until that ends. A stolen fork panics on another thread than the job's.
 fn places() -> MutexGuard<'static, HashMap<usize, PanicLocation>> {
     static PLACES: OnceLock<Mutex<HashMap<usize, PanicLocation>>> = OnceLock::new();
     let places = PLACES.get_or_init(Mutex::default);
     places.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-fn key(job: Raw) -> usize {
+pub(super) fn key(job: Raw) -> usize {
     std::ptr::from_ref(job.header()).addr()
 }
 
@@ -45,9 +45,9 @@ fn install(once: &std::sync::Once) {
     once.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if let (Some(job), Some(location)) = (Context::current_job(), info.location()) {
+            if let (Some(key), Some(location)) = (Context::current_key(), info.location()) {
                 let mut places = places();
-                places.insert(key(job), PanicLocation::new(location));
+                places.insert(key, PanicLocation::new(location));
                 NUM_PLACES.store(places.len(), Ordering::Relaxed);
             }
             before(info);
@@ -57,8 +57,17 @@ fn install(once: &std::sync::Once) {
 
 /// The place of the last panic in the job, which has thrown something.
 pub(crate) fn take_location(job: Raw) -> Option<PanicLocation> {
+    take_location_of(key(job))
+}
+
+/// As [`take_location`], of a piece of work.
+pub(crate) fn take_location_of(key: usize) -> Option<PanicLocation> {
+    // Relaxed: a panic of this work happened before it ended.
+    if NUM_PLACES.load(Ordering::Relaxed) == 0 {
+        return None;
+    }
     let mut places = places();
-    let place = places.remove(&key(job));
+    let place = places.remove(&key);
     NUM_PLACES.store(places.len(), Ordering::Relaxed);
     place
 }

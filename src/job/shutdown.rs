@@ -1,6 +1,6 @@
 //! The end of a pool, as far as its jobs go.
 
-use super::board::{Board, JobId, Mode};
+use super::board::{Board, JobId, Mode, Ongoing};
 use super::cancel::CancelCause;
 use super::record::Record;
 use super::store;
@@ -78,6 +78,7 @@ pub(crate) fn abandon_pending(registry: &Registry) {
     board.wake_futures();
     // SAFETY: taken out of a lane by us alone.
     registry.lanes.drain(registry.threads(), |entry| unsafe { discard(entry) });
+    Board::of(registry).for_each_ongoing(Ongoing::discard);
 }
 
 /// Ends the threads, and the jobs that wait to be tried again: when their time has come there would
@@ -178,6 +179,7 @@ impl Pool {
                 for job in board.running() {
                     job.cancel_with(CancelCause::Shutdown);
                 }
+                board.for_each_ongoing(Ongoing::shut_down);
                 registry.ask_all_to_check();
             }
         }

@@ -247,6 +247,17 @@ where
     accepted.unwrap_or_else(|error| rejected(registry, error))
 }
 
+/// Has `f` run at a level, as a part of something that was let in; gives it back if the pool takes no
+/// more jobs.
+pub(crate) fn submit_at<F>(registry: &Registry, level: u8, f: F) -> Result<(), F>
+where
+    F: FnOnce() + Send + 'static,
+{
+    let terms = Terms { level, ..Terms::plain(Door::With(Held::NONE)) };
+    let result = accept(registry, Plain(f), terms, |_| ());
+    result.map(JobHandle::detach).map_err(|error| error.into_inner().0)
+}
+
 /// Has `f` run in the pool that the calling thread is in, else in the global one: see
 /// [`Pool::submit`].
 ///

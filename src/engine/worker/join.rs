@@ -209,6 +209,12 @@ impl Worker {
         self.shared.attention.load(Ordering::Relaxed) & WANT != 0
     }
 
+    /// Whether anything is asked of this worker. One relaxed load.
+    #[inline(always)]
+    pub(crate) fn is_asked_for_something(&self) -> bool {
+        self.shared.attention.load(Ordering::Relaxed) != 0
+    }
+
     /// Between two batches of a loop: lets higher lanes come first. One relaxed load.
     #[inline(always)]
     pub(crate) fn make_way_if_asked(&self) {
