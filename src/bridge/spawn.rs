@@ -16,7 +16,7 @@
 use super::block_on::Helping;
 use crate::Priority;
 use crate::engine::registry::Registry;
-use crate::engine::sync::{AtomicBool, Mutex, Ordering, lock};
+use crate::engine::sync::{AtomicBool, Mutex, Ordering, fence, lock};
 use crate::engine::unwind;
 use crate::job::waiter::{drop_waker, wake};
 use crate::job::{
@@ -249,13 +249,21 @@ impl Pool {
     where
         F: Future<Output: Send + 'static> + Send + 'static,
     {
-        let registry = self.registry();
-        registry.check_not_forked();
+        let pool = self.registry();
+        pool.check_not_forked();
         watch_panics();
-        let board = Board::of(registry);
-        let (registry, level, token) = (registry.to_weak(), priority.level(), CancelToken::new());
+        let board = Board::of(pool);
+        let (registry, level, token) = (pool.to_weak(), priority.level(), CancelToken::new());
+        let id = board.accept(1).next();
+        // Pairs with the fence in `Board::advance`: either a shutdown sees that there is one more to
+        // wait for, or it is seen here.
+        fence(Ordering::SeqCst);
         let is_open = board.mode() == Mode::Open;
-        let id = if is_open { board.accept(1).next() } else { board.number_of_rejected() };
+        if !is_open {
+            board.give_back();
+            // It has counted as pending for a moment.
+            pool.tell_idle();
+        }
         let state = Arc::new(State {
             registry,
             id,

@@ -125,8 +125,8 @@ impl Continuations {
         // SAFETY: taken out of the word by us alone, so the links are ours.
         let mut row = unsafe { Row::turned_round(self.0) };
         let is_outermost = TELLING.try_with(|telling| match telling.take() {
-            // SAFETY: both are ours.
             Some(before) => {
+                // SAFETY: both are ours.
                 telling.set(Some(unsafe { before.followed_by(row) }));
                 false
             }
