@@ -877,13 +877,13 @@ fn cancel_beats_retry(without: Without) {
 
 #[test]
 fn a_job_that_was_cancelled_is_not_tried_again() {
-    explore(3, || cancel_beats_retry(Without::Nothing));
+    explore(2, || cancel_beats_retry(Without::Nothing));
 }
 
 #[test]
 fn twin_the_runner_does_not_look_at_the_token() {
     let fault = "tried again after the cancel";
-    assert_caught("twin_the_runner_does_not_look_at_the_token", fault, 3, || {
+    assert_caught("twin_the_runner_does_not_look_at_the_token", fault, 2, || {
         cancel_beats_retry(Without::LookAtTheToken);
     });
 }
@@ -891,7 +891,7 @@ fn twin_the_runner_does_not_look_at_the_token() {
 #[test]
 fn twin_whoever_cancels_tries_once() {
     let fault = "tried again after the cancel";
-    assert_caught("twin_whoever_cancels_tries_once", fault, 3, || {
+    assert_caught("twin_whoever_cancels_tries_once", fault, 2, || {
         cancel_beats_retry(Without::SecondTry);
     });
 }
@@ -919,12 +919,12 @@ fn time_is_up_between_attempts(without: Without) {
 /// The result goes where the closure is put back.
 #[test]
 fn of_a_timer_and_a_runner_that_puts_the_closure_back_one_has_the_place() {
-    explore(3, || time_is_up_between_attempts(Without::Nothing));
+    explore(2, || time_is_up_between_attempts(Without::Nothing));
 }
 
 #[test]
 fn twin_a_job_is_not_held_while_its_closure_is_put_back() {
-    assert_caught("twin_a_job_is_not_held_while_its_closure_is_put_back", RACE, 3, || {
+    assert_caught("twin_a_job_is_not_held_while_its_closure_is_put_back", RACE, 2, || {
         time_is_up_between_attempts(Without::HoldToPutBack);
     });
 }

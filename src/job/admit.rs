@@ -245,8 +245,7 @@ pub(super) fn is_paced(board: &Board, ticket: &Ticket) -> bool {
 pub(super) fn pace(registry: &Registry, gate: Gate, job: Raw) -> Option<Gate> {
     let board = Board::of(registry);
     let extra = job.extra().expect("a job with a gate has options");
-    // Relaxed: whoever has the gate does this.
-    let entrance = board.entrance().filter(|_| extra.is_paced.swap(false, Ordering::Relaxed));
+    let entrance = board.entrance().filter(|_| extra.take_paced());
     let Some(entrance) = entrance else { return Some(gate) };
     let bucket = entrance.admission.rate(&extra.ticket).expect("a job that is paced has a rate");
     let now = entrance.now(board);

@@ -22,7 +22,7 @@ use crate::time::{Clock, RealClock, Timer};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::NonZeroU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
@@ -410,14 +410,14 @@ impl Board {
     pub(super) fn list_waiting(&self, job: Raw) -> Listed {
         let shard = self.place().0;
         let key = lock(&self.shards[shard].waiting).insert(JobRef::new(job));
-        let shard = u32::try_from(shard + 1).ok().and_then(NonZeroU32::new);
-        let key = u32::try_from(key).ok();
-        shard.zip(key).map(|(shard, key)| Listed { shard, key }).expect("fewer than 2^32 jobs")
+        let (shard, key) = (u16::try_from(shard + 1).ok(), u32::try_from(key).ok());
+        let listed = shard.zip(key).map(|(shard, key)| Listed { key, shard });
+        listed.expect("fewer workers than 2^16, and jobs than 2^32")
     }
 
     pub(super) fn unlist_waiting(&self, listed: Listed) {
-        let found =
-            lock(&self.shards[listed.shard.get() as usize - 1].waiting).remove(listed.key as usize);
+        let Some(shard) = usize::from(listed.shard).checked_sub(1) else { return };
+        let found = lock(&self.shards[shard].waiting).remove(listed.key as usize);
         // Outside of the lock: it may be the last reference.
         drop(found);
     }
@@ -467,12 +467,12 @@ impl Board {
     }
 }
 
-/// Where a waiting job is listed.
-#[derive(Clone, Copy, Debug)]
+/// Where a waiting job is listed. By default nowhere.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Listed {
-    /// From 1.
-    shard: NonZeroU32,
-    key: u32,
+    pub(super) key: u32,
+    /// From 1; 0: nowhere.
+    pub(super) shard: u16,
 }
 
 /// The numbers of jobs that were accepted together.

@@ -6,7 +6,7 @@ use super::cancel::CancelCallback;
 use super::member::Member;
 use super::raw::Raw;
 use crate::Priority;
-use crate::engine::sync::{AtomicBool, AtomicU64, Mutex, lock};
+use crate::engine::sync::{AtomicBool, AtomicU64, Mutex, Ordering, lock};
 use crate::policy::admission::Ticket;
 use crate::time::TimerKey;
 use std::any::{Any, TypeId};
@@ -99,8 +99,6 @@ pub(crate) struct Extra {
     rare: Option<Box<Rare>>,
     /// What it counts for where jobs are limited.
     pub(super) ticket: Ticket,
-    /// Whether its kind has a time before which it must not begin.
-    pub(super) is_paced: AtomicBool,
     /// When it could start, in ticks; 0: when it was submitted.
     pub(super) ready: AtomicU64,
     /// What will end it if nothing else does.
@@ -113,21 +111,30 @@ struct Rare {
     extensions: Extensions,
     run_timeout: Option<Duration>,
     deadline: Option<Instant>,
+    /// Whether its kind has a time before which it must not begin.
+    is_paced: AtomicBool,
 }
 
 #[derive(Default)]
 struct Limits {
+    watched: Option<Box<Watched>>,
+    /// Where it is listed while it waits at a gate: a [`Listed`], without its padding.
+    key: u32,
+    shard: u16,
     /// Set when the job ends: what comes later is taken down at once.
     is_over: bool,
-    watched: Option<Box<Watched>>,
-    /// Where it is listed while it waits at a gate.
-    listed: Option<Listed>,
 }
 
 #[derive(Default)]
 struct Watched {
     timers: Vec<TimerKey>,
     callback: Option<CancelCallback>,
+}
+
+impl Limits {
+    fn take_listed(&mut self) -> Listed {
+        Listed { key: self.key, shard: std::mem::take(&mut self.shard) }
+    }
 }
 
 impl Extra {
@@ -156,6 +163,16 @@ impl Extra {
         }
     }
 
+    pub(super) fn set_paced(&mut self) {
+        self.rare_mut().is_paced = AtomicBool::new(true);
+    }
+
+    /// Whether it is paced; it is not any more, then. Asked by whoever has its gate.
+    pub(super) fn take_paced(&self) -> bool {
+        // Relaxed: whoever has the gate does this.
+        self.rare.as_ref().is_some_and(|rare| rare.is_paced.swap(false, Ordering::Relaxed))
+    }
+
     pub(super) fn run_timeout(&self) -> Option<Duration> {
         self.rare.as_ref()?.run_timeout
     }
@@ -182,16 +199,14 @@ impl Extra {
             board.unlist_waiting(listed);
             return false;
         }
-        limits.listed = Some(listed);
+        (limits.key, limits.shard) = (listed.key, listed.shard);
         true
     }
 
     /// The job waits no more.
     pub(super) fn unlist_waiting(&self, board: &Board) {
-        let listed = lock(&self.limits).listed.take();
-        if let Some(listed) = listed {
-            board.unlist_waiting(listed);
-        }
+        let listed = lock(&self.limits).take_listed();
+        board.unlist_waiting(listed);
     }
 
     /// Notes what listens to the job's token.
@@ -207,11 +222,9 @@ impl Extra {
         let (watched, listed) = {
             let mut limits = lock(&self.limits);
             limits.is_over = true;
-            (limits.watched.take(), limits.listed.take())
+            (limits.watched.take(), limits.take_listed())
         };
-        if let Some(listed) = listed {
-            board.unlist_waiting(listed);
-        }
+        board.unlist_waiting(listed);
         let Some(watched) = watched else { return };
         if let Some(timer) = board.timer.get() {
             for key in watched.timers {

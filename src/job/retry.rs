@@ -45,6 +45,8 @@ use std::time::{Duration, Instant};
 #[must_use]
 pub struct Retry<T, E>(Arc<Rules<T, E>>);
 
+type Words<E> = Arc<dyn Fn(&E) -> String + Send + Sync>;
+type Before = Arc<dyn Fn(&JobCx) + Send + Sync>;
 type Judge<R> = Arc<dyn Fn(&R) -> Transience + Send + Sync>;
 type Hook<E, W> = Arc<dyn Fn(&FailedAttempt<'_, E>, W) + Send + Sync>;
 
@@ -52,8 +54,8 @@ struct Rules<T, E> {
     policy: RetryPolicy,
     judge_error: Option<Judge<E>>,
     judge_value: Option<Judge<T>>,
-    describe: Option<Arc<dyn Fn(&E) -> String + Send + Sync>>,
-    before_attempt: Option<Arc<dyn Fn(&JobCx) + Send + Sync>>,
+    describe: Option<Words<E>>,
+    before_attempt: Option<Before>,
     on_retry: Option<Hook<E, Duration>>,
     on_give_up: Option<Hook<E, GiveUp>>,
 }

@@ -17,7 +17,6 @@ use crate::Priority;
 use crate::engine::clock;
 use crate::engine::job::JobRef as Entry;
 use crate::engine::registry::Registry;
-use crate::engine::sync::AtomicBool;
 use crate::engine::worker::Worker;
 use crate::policy::admission::Ticket;
 use crate::pool::{Pool, with_current_registry};
@@ -596,7 +595,9 @@ impl<'a> JobBuilder<'a> {
         let board = Board::of(registry);
         extra.ticket = admit::ticket(board, &options);
         let is_paced = admit::is_paced(board, &extra.ticket);
-        extra.is_paced = AtomicBool::new(is_paced);
+        if is_paced {
+            extra.set_paced();
+        }
         let mut waits = is_paced || !dependencies.is_empty();
         if let Some(group) = group {
             waits |= group.holds_back();

@@ -132,8 +132,8 @@ impl Backoff {
 }
 
 fn exponential(first: Duration, factor: f64, grown: u32) -> Duration {
-    // Also false if it is no number.
-    if grown == 0 || first.is_zero() || !(factor >= 1.0 + LEAST_GROWTH) {
+    let grows = factor >= 1.0 + LEAST_GROWTH; // not if it is no number
+    if grown == 0 || first.is_zero() || !grows {
         return first;
     }
     let seconds = first.as_secs_f64() * factor.powf(f64::from(grown));
