@@ -19,7 +19,7 @@ const PAGES: u32 = 200;
 
 /// Fetches a page, with all that a job would do there, and says where it leads.
 fn fetch(page: u32) -> Vec<u32> {
-    let work = (0..20_000_u64).fold(u64::from(page), |a, b| std::hint::black_box(a ^ b * 31));
+    let work = (0..20_000_u64).fold(u64::from(page), |a, b| std::hint::black_box(a ^ (b * 31)));
     vec![page * 2 + 1, page * 2 + 2, (work % u64::from(PAGES)) as u32]
 }
 

@@ -34,7 +34,10 @@ fn named_jobs(pool: &Pool) -> bool {
 
 fn all_of_group(pool: &Pool, limit: Option<usize>) -> bool {
     let builder = pool.group("members");
-    let group = limit.map_or_else(|| pool.group("members"), |limit| builder.limit(limit)).open();
+    let group = match limit {
+        Some(limit) => builder.limit(limit).open(),
+        None => builder.open(),
+    };
     for n in 0..MEMBERS {
         group.submit(closure(n)).expect("an open group");
     }
