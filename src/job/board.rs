@@ -18,13 +18,13 @@ use crate::engine::registry::Registry;
 use crate::engine::sync::{AtomicU8, AtomicU64, Mutex, Ordering, fence, lock};
 use crate::engine::worker::Worker;
 use crate::policy::QueueLimits;
-use crate::time::{Clock, RealClock, Timer};
+use crate::time::{Clock, RealClock, Schedules, Timer};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 use std::time::Instant;
 use std::{fmt, ptr};
@@ -159,6 +159,7 @@ pub(crate) struct Board {
     /// The futures that have not ended. When the pool's end discards what is pending, they are woken
     /// to notice.
     futures: Mutex<BTreeMap<JobId, Waker>>,
+    pub(crate) schedules: Arc<Schedules>,
 }
 
 /// The place where the calling thread counts if it is no worker.
@@ -205,6 +206,7 @@ impl Board {
             entrance,
             timer: OnceLock::new(),
             futures: Mutex::new(BTreeMap::new()),
+            schedules: Arc::default(),
         }
     }
 
@@ -233,8 +235,20 @@ impl Board {
 
     /// The pool's timer, whose thread starts with the first thing that waits for a time.
     pub(crate) fn timer(&self) -> &Timer {
-        let clock = || self.clock.clone().unwrap_or_else(|| Arc::new(RealClock));
-        self.timer.get_or_init(|| Timer::new(clock()))
+        self.timer.get_or_init(|| {
+            let clock = self.clock.clone().unwrap_or_else(|| Arc::new(RealClock));
+            let timer = Timer::new(clock);
+            let schedules: Weak<Schedules> = Arc::downgrade(&self.schedules);
+            timer.watch_wall(schedules);
+            timer
+        })
+    }
+
+    /// Ends the timer's thread, and waits for what it is at. No job is left that it is for.
+    pub(crate) fn stop_timer(&self) {
+        if let Some(timer) = self.timer.get() {
+            timer.stop();
+        }
     }
 
     /// The clock that the pool was given; None: the real one.

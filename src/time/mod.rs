@@ -6,17 +6,25 @@
 //! | `manual` | a clock that a test moves |
 //! | `queue` | the pending timers, ordered by deadline |
 //! | `timer` | when they fire, and the thread that they fire on |
+//! | `when` | points in time, on the clock that only runs and on the wall clock |
+//! | `trigger` | when something is due, as far as that needs no calendar |
+//! | `schedule` | jobs that are run at times |
 #![forbid(unsafe_code)]
 
 mod clock;
 #[cfg(any(test, feature = "test-util"))]
 mod manual;
 mod queue;
+pub(crate) mod schedule;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod trigger;
+mod when;
 
 pub use clock::{Clock, RealClock};
 #[cfg(any(test, feature = "test-util"))]
 pub use manual::ManualClock;
-pub(crate) use {clock::after, queue::TimerKey, timer::Timer};
+pub use trigger::{Every, Missed, Once, Trigger, TriggerCx};
+pub use when::{Moment, When};
+pub(crate) use {clock::after, queue::TimerKey, schedule::Schedules, timer::Timer};

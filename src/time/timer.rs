@@ -41,6 +41,8 @@ pub(crate) struct Timer {
 
 struct Shared {
     clock: Arc<dyn Clock>,
+    /// Who wants to know when the wall clock is set.
+    watcher: Mutex<Option<Weak<dyn WatchWall>>>,
     state: Mutex<State>,
     /// What the thread sleeps on.
     wake: Condvar,
@@ -72,6 +74,7 @@ impl Timer {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let shared = Arc::new(Shared {
             clock,
+            watcher: Mutex::new(None),
             state: Mutex::new(State {
                 queue: Queue::new(),
                 sleep: Sleep::Awake,
@@ -93,6 +96,16 @@ impl Timer {
     #[cfg(test)]
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
         &self.shared.clock
+    }
+
+    /// Whether the watcher is told when the wall clock is set.
+    pub(crate) fn tells_of_wall(&self) -> bool {
+        self.is_manual
+    }
+
+    /// Has `watcher` told when the wall clock is set, if the clock tells.
+    pub(crate) fn watch_wall(&self, watcher: Weak<dyn WatchWall>) {
+        *lock(&self.shared.watcher) = Some(watcher);
     }
 
     /// Runs `callback` at `at` or soon after, on the timer's thread: so it must be short, and must
@@ -252,7 +265,19 @@ impl Shared {
     }
 }
 
+/// Waits for times of the day.
+pub(crate) trait WatchWall: Send + Sync {
+    fn wall_is_set(&self);
+}
+
 impl Listener for Shared {
+    fn wall_is_set(&self) {
+        let watcher = lock(&self.watcher).as_ref().and_then(Weak::upgrade);
+        if let Some(watcher) = watcher {
+            watcher.wall_is_set();
+        }
+    }
+
     fn next_deadline(&self) -> Option<Instant> {
         lock(&self.state).queue.next_deadline()
     }

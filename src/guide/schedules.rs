@@ -1,0 +1,1 @@
+//! Schedules: jobs that are run at times.
