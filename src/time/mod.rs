@@ -8,9 +8,12 @@
 //! | `timer` | when they fire, and the thread that they fire on |
 //! | `when` | points in time, on the clock that only runs and on the wall clock |
 //! | `trigger` | when something is due, as far as that needs no calendar |
+//! | `calendar` | cron, and days, weeks and months in time zones |
 //! | `schedule` | jobs that are run at times |
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "calendar")]
+mod calendar;
 mod clock;
 #[cfg(any(test, feature = "test-util"))]
 mod manual;

@@ -33,4 +33,4 @@ pub use plan::{ScheduleState, Triggered};
 pub use rules::{Misfire, OnError, Overlap, Past};
 
 #[cfg(feature = "calendar")]
-pub use crate::time::calendar::CalendarError;
+pub use crate::time::calendar::{Calendar, CalendarBuilder, CalendarError, Cron, FieldProblem};

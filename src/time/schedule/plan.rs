@@ -280,7 +280,7 @@ impl Plan {
         }
         self.state = ScheduleState::Active;
         if let Some(missed) = self.missed(now) {
-            self.cursor = now.on(missed.last);
+            self.pass(missed, now);
             self.skip(SkipReason::Paused, missed.count, missed.last, now);
         }
         self.tell(Kind::Resumed, now);
@@ -378,6 +378,15 @@ impl Plan {
         }
     }
 
+    /// Moves the cursor over what was missed; up to now, if there was more than the trigger has
+    /// counted.
+    fn pass(&mut self, missed: Missed, now: Moment) {
+        let last = now.on(missed.last);
+        let next = catch(|| self.trigger.next(last, &self.cx)).ok().flatten();
+        let is_all = self.trigger.waits_for_end() || next.is_none_or(|next| !now.is_at(next));
+        self.cursor = if is_all { last } else { now };
+    }
+
     /// What was waited for is due, and maybe more.
     fn fire(&mut self, first: Due, now: Moment) {
         let missed = self.missed(now).unwrap_or(Missed { last: first.due, count: 1 });
@@ -386,7 +395,7 @@ impl Plan {
         }
         let grace = self.rules.grace();
         let before = self.cursor;
-        self.cursor = now.on(missed.last);
+        self.pass(missed, now);
         if missed.count == 1 {
             return match now.since(first.aim) > grace {
                 true => self.skip(SkipReason::GracePassed, 1, first.due, now),
