@@ -5,6 +5,7 @@
 //! | `clock` | what time it is: the trait, and the real clock |
 //! | `manual` | a clock that a test moves |
 //! | `queue` | the pending timers, ordered by deadline |
+//! | `wheel` | where in a hierarchy of wheels a deadline belongs |
 //! | `timer` | when they fire, and the thread that they fire on |
 //! | `when` | points in time, on the clock that only runs and on the wall clock |
 //! | `trigger` | when something is due, as far as that needs no calendar |
@@ -23,6 +24,7 @@ pub(crate) mod schedule;
 mod tests;
 mod timer;
 mod trigger;
+mod wheel;
 mod when;
 
 pub use clock::{Clock, RealClock};
