@@ -171,6 +171,14 @@ pub mod model {
     pub use crate::engine::model::*;
     pub use crate::job::model::*;
     pub use crate::policy::admission::model::*;
+    pub use crate::time::model::*;
+}
+
+/// For `perf` alone.
+#[cfg(feature = "test-util")]
+#[doc(hidden)]
+pub mod perf {
+    pub use crate::time::bare::{BareKey, BareTimer};
 }
 
 #[cfg(feature = "rayon")]

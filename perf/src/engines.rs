@@ -12,6 +12,8 @@ pub(crate) enum Engine {
     /// The plain loop or recursion on one thread.
     Seq,
     Windlass,
+    /// Schedules of Windlass, where `Windlass` is its timer alone.
+    WindlassJobs,
     Rayon,
     /// Rayon with `with_min_len` set by hand, knowing what an item costs.
     RayonTuned,
@@ -26,6 +28,8 @@ pub(crate) enum Engine {
     Affinitypool,
     /// Threads that take boxed closures from a standard channel.
     Channel,
+    /// A binary heap of deadlines behind a lock.
+    Heap,
 }
 
 impl Engine {
@@ -33,6 +37,7 @@ impl Engine {
         match self {
             Engine::Seq => "seq",
             Engine::Windlass => "windlass",
+            Engine::WindlassJobs => "windlass-jobs",
             Engine::Rayon => "rayon",
             Engine::RayonTuned => "rayon-tuned",
             Engine::Chili => "chili",
@@ -44,11 +49,12 @@ impl Engine {
             Engine::RustyPool => "rusty-pool",
             Engine::Affinitypool => "affinitypool",
             Engine::Channel => "channel",
+            Engine::Heap => "heap",
         }
     }
 
     pub(crate) fn is_peer(self) -> bool {
-        !matches!(self, Engine::Seq | Engine::Windlass)
+        !matches!(self, Engine::Seq | Engine::Windlass | Engine::WindlassJobs)
     }
 }
 

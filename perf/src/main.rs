@@ -17,6 +17,7 @@ mod map;
 mod recursions;
 mod report;
 mod retry;
+mod time;
 
 use clap::{Parser, ValueEnum};
 use engines::Engine;
@@ -72,6 +73,8 @@ enum Suite {
     Retry,
     /// What it costs async code to have closures computed, and how a service answers meanwhile.
     Async,
+    /// Timers: what they cost, how late they are, and what they cost at rest.
+    Time,
     /// How long the compiler takes for parallel iterators. Not part of `all`.
     Compile,
     /// All of the above but `compile`.
@@ -124,6 +127,29 @@ fn main() {
         if cli.suite == suite || cli.suite == Suite::All {
             rows.extend(run(&opts));
         }
+    if wanted(Suite::Idle) {
+        rows.extend(idle::run(&opts));
+    }
+    if wanted(Suite::Fork) {
+        rows.extend(fork::run(&opts));
+    }
+    if wanted(Suite::Map) {
+        rows.extend(map::run(&opts));
+    }
+    if wanted(Suite::Iter) {
+        rows.extend(iter::run(&opts));
+    }
+    if wanted(Suite::Latency) {
+        rows.extend(latency::run(&opts));
+    }
+    if wanted(Suite::Jobs) {
+        rows.extend(jobs::run(&opts));
+    }
+    if wanted(Suite::Group) {
+        rows.extend(group::run(&opts));
+    }
+    if wanted(Suite::Time) {
+        rows.extend(time::run(&opts));
     }
     if cli.suite == Suite::Compile {
         rows.extend(compile::run(&opts));

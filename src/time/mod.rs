@@ -13,11 +13,15 @@
 //! | `schedule` | jobs that are run at times |
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "test-util")]
+pub(crate) mod bare;
 #[cfg(feature = "calendar")]
 mod calendar;
 mod clock;
 #[cfg(any(test, feature = "test-util"))]
 mod manual;
+#[cfg(loom)]
+pub(crate) mod model;
 mod queue;
 pub(crate) mod schedule;
 #[cfg(test)]

@@ -157,6 +157,12 @@ impl Queue {
         self.free_slot(key.slot)
     }
 
+    #[cfg(loom)]
+    pub(super) fn contains(&self, key: TimerKey) -> bool {
+        let slot = self.slots.get(key.slot as usize);
+        slot.is_some_and(|slot| slot.generation == key.generation && slot.callback.is_some())
+    }
+
     /// Takes out the first of those whose deadline is `now` or earlier.
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<Callback> {
         if self.next_deadline()? > now {

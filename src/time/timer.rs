@@ -296,6 +296,16 @@ fn run_callback(callback: Callback) {
     }
 }
 
+#[cfg(loom)]
+impl Timer {
+    /// What `cancel` would be if it looked and took out in two steps: for the broken twin of a model.
+    pub(super) fn cancel_in_two_steps(&self, key: TimerKey) -> bool {
+        let is_there = lock(&self.shared.state).queue.contains(key);
+        drop_quietly(lock(&self.shared.state).queue.remove(key));
+        is_there
+    }
+}
+
 /// What the tests look at.
 #[cfg(test)]
 impl Timer {
