@@ -9,7 +9,8 @@
 //! T2. While the thread sleeps, `sleep` says until when, and no deadline in the queue is earlier.
 //!     Whoever inserts an earlier one writes `Awake` and notifies, once a sleep. The thread writes
 //!     `sleep` and begins to wait in one step under the lock, so no notification falls in between.
-//!     A cancel may leave it to wake for nothing, once, at the deadline that it has slept for.
+//!     A cancel may leave it to wake for nothing, at the deadline that it has slept for: once, and a
+//!     few times if that was far away, as the queue then looks closer.
 //!
 //! With a clock that is moved by hand there is no thread: what is due is run by who moves it. Under
 //! loom and shuttle no time passes for who sleeps: what is due when its thread looks fires, all else

@@ -258,6 +258,9 @@ impl Plan {
         self.stats.runs -= 1;
         let reason = if is_ending { SkipReason::Ended } else { SkipReason::Rejected };
         self.skip(reason, 1, order.due, now);
+        // If there is no room for this one there is none for what waits behind it; and one after the
+        // other each would be asked for by who hears of the one before.
+        self.drop_due(reason, now);
         if is_ending {
             self.end(EndReason::Shutdown, now);
         }
