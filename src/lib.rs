@@ -172,6 +172,14 @@ pub mod model {
     pub use crate::engine::model::*;
     pub use crate::job::model::*;
     pub use crate::policy::admission::model::*;
+    pub use crate::time::model::*;
+}
+
+/// For `perf` alone.
+#[cfg(feature = "test-util")]
+#[doc(hidden)]
+pub mod perf {
+    pub use crate::time::bare::{BareKey, BareTimer};
 }
 
 #[cfg(feature = "rayon")]
@@ -206,6 +214,7 @@ pub use policy::{
 pub use pool::Pool;
 #[cfg(any(test, feature = "test-util"))]
 pub use time::ManualClock;
+pub use time::schedule::{ScheduleBuilder, ScheduleHandle};
 pub use time::{Clock, RealClock};
 
 /// Parallel iterators: the traits, and the types that their methods return.
@@ -229,6 +238,12 @@ pub mod iter {
     pub use crate::par::sources::vec::IntoIter;
     pub use crate::par::stream::SeqIter;
     pub use either::Either;
+}
+
+/// Jobs that are run at times: see [`Pool::schedule`], and [`guide::schedules`].
+pub mod schedule {
+    pub use crate::time::schedule::*;
+    pub use crate::time::{Every, Missed, Moment, Once, Trigger, TriggerCx, When};
 }
 
 /// Parallel iterators over the collections of the standard library, and back.

@@ -205,6 +205,7 @@ impl Pool {
         self.inner.is_left.store(!waits, Ordering::Release);
         if waits {
             self.inner.threads.join_all();
+            Board::of(self.registry()).stop_timer();
         }
         waits
     }
@@ -220,6 +221,7 @@ impl Drop for Inner {
             return;
         }
         abandon_pending(&self.registry);
+        Board::of(&self.registry).schedules.end_all();
         self.registry.stop();
         // The last handle may be dropped by a job of this very pool, whose thread cannot wait for
         // itself, nor for those that may wait for it. They end by themselves.
@@ -227,6 +229,7 @@ impl Drop for Inner {
         let inside = inside || self.threads.is_called_from_inside();
         if !inside && !self.is_left.load(Ordering::Acquire) {
             self.threads.join_all();
+            Board::of(&self.registry).stop_timer();
         }
     }
 }

@@ -12,6 +12,8 @@ pub(crate) enum Engine {
     /// The plain loop or recursion on one thread.
     Seq,
     Windlass,
+    /// Schedules of Windlass, where `Windlass` is its timer alone.
+    WindlassJobs,
     Rayon,
     /// Rayon with `with_min_len` set by hand, knowing what an item costs.
     RayonTuned,
@@ -31,6 +33,8 @@ pub(crate) enum Engine {
     Dagx,
     /// oneTBB's flow graph, a program of its own.
     Tbb,
+    /// A binary heap of deadlines behind a lock.
+    Heap,
 }
 
 impl Engine {
@@ -38,6 +42,7 @@ impl Engine {
         match self {
             Engine::Seq => "seq",
             Engine::Windlass => "windlass",
+            Engine::WindlassJobs => "windlass-jobs",
             Engine::Rayon => "rayon",
             Engine::RayonTuned => "rayon-tuned",
             Engine::Chili => "chili",
@@ -52,11 +57,12 @@ impl Engine {
             Engine::RayonByHand => "rayon-by-hand",
             Engine::Dagx => "dagx",
             Engine::Tbb => "tbb",
+            Engine::Heap => "heap",
         }
     }
 
     pub(crate) fn is_peer(self) -> bool {
-        !matches!(self, Engine::Seq | Engine::Windlass)
+        !matches!(self, Engine::Seq | Engine::Windlass | Engine::WindlassJobs)
     }
 }
 

@@ -18,6 +18,7 @@ mod map;
 mod recursions;
 mod report;
 mod retry;
+mod time;
 
 use clap::{Parser, ValueEnum};
 use engines::Engine;
@@ -75,6 +76,8 @@ enum Suite {
     Async,
     /// What a node of a graph costs: running it, building it, and how well it is shared.
     Graph,
+    /// Timers: what they cost, how late they are, and what they cost at rest.
+    Time,
     /// How long the compiler takes for parallel iterators. Not part of `all`.
     Compile,
     /// All of the above but `compile`.
@@ -111,7 +114,7 @@ fn main() {
     println!("{}", machine.headline(&opts));
     // The idle suite goes first, while no other suite has left threads in the process: orx's
     // global pool, once started, stays to the end.
-    let suites: [(Suite, fn(&Options) -> Vec<harness::Row>); 10] = [
+    let suites: [(Suite, fn(&Options) -> Vec<harness::Row>); 11] = [
         (Suite::Idle, idle::run),
         (Suite::Fork, fork::run),
         (Suite::Map, map::run),
@@ -122,6 +125,7 @@ fn main() {
         (Suite::Retry, retry::run),
         (Suite::Async, async_::run),
         (Suite::Graph, graph::run),
+        (Suite::Time, time::run),
     ];
     let mut rows = Vec::new();
     for (suite, run) in suites {

@@ -1,3 +1,4 @@
 //! Guides: what to use, and how it differs from what you know.
 
 pub mod from_rayon;
+pub mod schedules;

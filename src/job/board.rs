@@ -18,7 +18,7 @@ use crate::engine::registry::Registry;
 use crate::engine::sync::{AtomicU8, AtomicU64, Mutex, Ordering, fence, lock};
 use crate::engine::worker::Worker;
 use crate::policy::QueueLimits;
-use crate::time::{Clock, RealClock, Timer};
+use crate::time::{Clock, RealClock, Schedules, Timer};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -161,6 +161,7 @@ pub(crate) struct Board {
     futures: Mutex<BTreeMap<JobId, Waker>>,
     /// Work that counts as a job and is not one.
     ongoing: Mutex<Vec<Weak<dyn Ongoing>>>,
+    pub(crate) schedules: Arc<Schedules>,
 }
 
 /// Work that counts as a job, but goes on in many pieces: the run of a graph.
@@ -216,6 +217,7 @@ impl Board {
             timer: OnceLock::new(),
             futures: Mutex::new(BTreeMap::new()),
             ongoing: Mutex::new(Vec::new()),
+            schedules: Arc::default(),
         }
     }
 
@@ -244,8 +246,20 @@ impl Board {
 
     /// The pool's timer, whose thread starts with the first thing that waits for a time.
     pub(crate) fn timer(&self) -> &Timer {
-        let clock = || self.clock.clone().unwrap_or_else(|| Arc::new(RealClock));
-        self.timer.get_or_init(|| Timer::new(clock()))
+        self.timer.get_or_init(|| {
+            let clock = self.clock.clone().unwrap_or_else(|| Arc::new(RealClock));
+            let timer = Timer::new(clock);
+            let schedules: Weak<Schedules> = Arc::downgrade(&self.schedules);
+            timer.watch_wall(schedules);
+            timer
+        })
+    }
+
+    /// Ends the timer's thread, and waits for what it is at. No job is left that it is for.
+    pub(crate) fn stop_timer(&self) {
+        if let Some(timer) = self.timer.get() {
+            timer.stop();
+        }
     }
 
     /// The clock that the pool was given; None: the real one.

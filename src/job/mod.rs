@@ -26,6 +26,7 @@
 //! | `handle`, `reference` | what the outside holds of a job, with its type and without |
 //! | `told` | the list of those who are told of an end |
 //! | `waiter` | a thread or a task that waits, and how it is told |
+//! | `done` | what is to follow the end of a job |
 //! | `cx` | what a job sees of itself |
 //! | `context` | what the work on a thread belongs to |
 //! | `outcome` | errors |
@@ -42,6 +43,7 @@ mod cancel;
 mod context;
 mod control;
 mod cx;
+mod done;
 mod drain;
 mod gate;
 mod handle;

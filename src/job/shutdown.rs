@@ -183,6 +183,7 @@ impl Pool {
                 registry.ask_all_to_check();
             }
         }
+        board.schedules.end_all();
         registry.tell_idle();
         let inside = Worker::with_seat_in(registry, |seat| seat.is_some());
         let mut is_idle =

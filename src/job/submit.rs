@@ -570,6 +570,18 @@ impl<'a> JobBuilder<'a> {
         self.accept(call, Door::AsUsual)
     }
 
+    /// As [`try_submit`](Self::try_submit), with a closure that sees its job.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn try_submit_with<T, F>(self, f: F) -> Result<JobHandle<T>, SubmitError<F>>
+    where
+        T: Send + 'static,
+        F: FnOnce(&JobCx) -> T + Send + 'static,
+    {
+        self.accept(WithCx(f), Door::Now).map_err(|error| error.map(|call| call.0))
+    }
+
     fn submit_call<C: Call>(self, call: C) -> JobHandle<C::Output> {
         let registry = self.registry();
         match self.accept(call, Door::AsUsual) {

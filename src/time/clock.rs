@@ -1,7 +1,7 @@
 //! What time it is.
 
 use std::sync::Weak;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Tells the time: [`RealClock`], or a clock that a test moves (`ManualClock`, with the feature
 /// `test-util`).
@@ -28,6 +28,12 @@ pub trait Clock: Send + Sync + 'static {
     /// The present time.
     fn now(&self) -> Instant;
 
+    /// The present time of the day, which may be set, ahead and back: what calendars and
+    /// [cron](crate::schedule) go by. By default that of the system.
+    fn wall(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
     /// Not for others to implement: true if this clock stands still until it is moved, and will
     /// tell the listener when it moves, so that nobody needs to wait for it.
     #[doc(hidden)]
@@ -45,6 +51,9 @@ pub trait Listener: Send + Sync {
 
     /// Takes what is due first, if anything is due at `now`, and runs it on this thread.
     fn fire_one(&self, now: Instant);
+
+    /// The wall clock has been set.
+    fn wall_is_set(&self);
 }
 
 /// The time of [`Instant::now`].
@@ -67,12 +76,34 @@ impl Clock for RealClock {
 /// The time that is `delay` after `start`, or the last one that an [`Instant`] holds, on Linux
 /// some 10^11 years away.
 pub(crate) fn after(start: Instant, delay: Duration) -> Instant {
-    let (mut at, mut step) = (start, delay);
-    while step > Duration::ZERO {
-        match at.checked_add(step) {
-            Some(later) if step == delay => return later,
-            Some(later) => at = later,
-            None => step /= 2,
+    saturating(start, delay, Instant::checked_add)
+}
+
+/// As [`after`], for the time of the day.
+pub(super) fn wall_after(start: SystemTime, delay: Duration) -> SystemTime {
+    saturating(start, delay, SystemTime::checked_add)
+}
+
+/// The time that is `delay` before `start`, or the first one that a [`SystemTime`] holds.
+pub(super) fn wall_before(start: SystemTime, delay: Duration) -> SystemTime {
+    saturating(start, delay, |at, step| at.checked_sub(step))
+}
+
+/// The time that is `delay` before `start`, or the first one that an [`Instant`] holds.
+pub(super) fn before(start: Instant, delay: Duration) -> Instant {
+    saturating(start, delay, |at, step| at.checked_sub(step))
+}
+
+/// `start` moved by `delay`, or by as much of it as is possible.
+fn saturating<T: Copy>(start: T, delay: Duration, step: fn(&T, Duration) -> Option<T>) -> T {
+    if let Some(at) = step(&start, delay) {
+        return at;
+    }
+    let (mut at, mut part) = (start, delay / 2);
+    while part > Duration::ZERO {
+        match step(&at, part) {
+            Some(moved) => at = moved,
+            None => part /= 2,
         }
     }
     at

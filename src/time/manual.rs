@@ -1,11 +1,11 @@
 //! A clock that a test moves.
 
-use super::clock::{Clock, Listener, after};
+use super::clock::{Clock, Listener, after, wall_after};
 use crate::engine::sync::{Condvar, Mutex, lock, thread, wait};
 use crate::pool::Pool;
 use std::fmt;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A clock that stands still until it is moved, so that tests of time are exact and take none. Needs
 /// the feature `test-util`.
@@ -34,6 +34,8 @@ struct Inner {
 
 struct State {
     now: Instant,
+    /// The wall clock shows that time at that instant, and moves with the clock.
+    wall: (Instant, SystemTime),
     /// The thread that moves the clock.
     mover: Option<thread::ThreadId>,
     listeners: Vec<Weak<dyn Listener>>,
@@ -62,7 +64,8 @@ impl ManualClock {
     /// assert_eq!(ManualClock::starting_at(start).now(), start);
     /// ```
     pub fn starting_at(start: Instant) -> Self {
-        let state = State { now: start, mover: None, listeners: Vec::new() };
+        let wall = (start, SystemTime::now());
+        let state = State { now: start, wall, mover: None, listeners: Vec::new() };
         ManualClock { inner: Arc::new(Inner { state: Mutex::new(state), is_free: Condvar::new() }) }
     }
 
@@ -111,6 +114,49 @@ impl ManualClock {
         let target = after(self.now(), by);
         turn.move_to(target);
         turn.run_until(target);
+    }
+
+    /// Sets the wall clock, which by itself shows the present time when the clock is made, and then
+    /// moves with it. [`now`](Clock::now) stays as it is: what waits for a time of the day becomes
+    /// due, or is further away.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use windlass::{Clock, ManualClock};
+    ///
+    /// let clock = ManualClock::new();
+    /// clock.set_wall(SystemTime::UNIX_EPOCH);
+    /// clock.advance(Duration::from_secs(60));
+    /// assert_eq!(clock.wall(), SystemTime::UNIX_EPOCH + Duration::from_secs(60));
+    /// ```
+    pub fn set_wall(&self, wall: SystemTime) {
+        let turn = self.take_turn();
+        let listeners = {
+            let mut state = lock(&self.inner.state);
+            state.wall = (state.now, wall);
+            state.listeners()
+        };
+        for listener in listeners {
+            listener.wall_is_set();
+        }
+        turn.run_until(self.now());
+    }
+
+    /// As if the machine had been suspended, on a system whose clock stands still meanwhile, as that
+    /// of Linux does: only the wall clock moves.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use windlass::{Clock, ManualClock};
+    ///
+    /// let clock = ManualClock::new();
+    /// let (now, wall) = (clock.now(), clock.wall());
+    /// clock.suspend(Duration::from_secs(3_600));
+    /// assert_eq!(clock.now(), now);
+    /// assert_eq!(clock.wall(), wall + Duration::from_secs(3_600));
+    /// ```
+    pub fn suspend(&self, by: Duration) {
+        self.set_wall(wall_after(self.wall(), by));
     }
 
     /// Runs what is due, then waits until no job of `pool` is queued or running, other than those that
@@ -185,6 +231,12 @@ impl ManualClock {
     }
 }
 
+impl State {
+    fn listeners(&self) -> Vec<Arc<dyn Listener>> {
+        self.listeners.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
 /// The right to move the clock, which one thread has at a time.
 struct Turn<'a> {
     inner: &'a Inner,
@@ -217,8 +269,7 @@ impl Turn<'_> {
     /// The next deadline and whose it is; of several timers with the same one the oldest.
     fn earliest(&self) -> Option<(Instant, Arc<dyn Listener>)> {
         // They have locks of their own.
-        let listeners: Vec<_> =
-            lock(&self.inner.state).listeners.iter().filter_map(Weak::upgrade).collect();
+        let listeners = lock(&self.inner.state).listeners();
         let next = |listener: Arc<dyn Listener>| Some((listener.next_deadline()?, listener));
         listeners.into_iter().filter_map(next).min_by_key(|(at, _)| *at)
     }
@@ -236,6 +287,12 @@ impl Drop for Turn<'_> {
 impl Clock for ManualClock {
     fn now(&self) -> Instant {
         lock(&self.inner.state).now
+    }
+
+    fn wall(&self) -> SystemTime {
+        let state = lock(&self.inner.state);
+        let (instant, wall) = state.wall;
+        wall_after(wall, state.now.saturating_duration_since(instant))
     }
 
     fn listen(&self, listener: Weak<dyn Listener>) -> bool {

@@ -1,14 +1,27 @@
 //! The pending timers of one pool, ordered by deadline: no lock, no clock, no thread.
 //!
-//! A heap of four children a node over a table of callbacks. Each entry of the table knows its
-//! place in the heap, so a cancelled timer leaves both at once: a pool whose jobs all have a
-//! deadline, and nearly all make it, holds the deadlines of the jobs that it has now and not of
-//! those that it has had. Both keep the memory of the most timers that were pending at once.
+//! Those that are due within a millisecond or so are in a heap of four children a node, all others in
+//! a hierarchy of wheels (`wheel`), whose slots are lists. So to insert and to cancel a timer costs
+//! the same among a million others as among ten: nearly all timers are limits in time of jobs that
+//! make it. And yet they fire in the order of their deadlines, to the nanosecond, and then in that in
+//! which they were inserted.
 //!
-//! I1. For each node, `slots[node.slot]` is taken and its `link` is the node's place in the heap.
+//! A cancelled timer leaves at once, so a pool whose jobs all have a deadline holds the deadlines of
+//! the jobs that it has now and not of those that it has had. The table and the heap keep the memory
+//! of the most timers that were pending at once.
+//!
+//! I1. For each node of the heap, `slots[node.slot]` is taken and its `home` is the node's place. For
+//!     each list, what is in it is taken, and its `home` is the list's.
 //! I2. A node is before its children, by deadline and then by the order of insertion.
 //! I3. A slot's generation is that of one key at most for as long as the queue lives.
+//! I4. What is in a list is later than all that is in the heap.
+//! I5. A list's `earliest` is no later than any deadline in it; it is one of them, unless that one has
+//!     been cancelled.
 
+#[cfg(test)]
+mod tests;
+
+use super::wheel::{NUM_SLOTS, Wheel};
 use std::time::Instant;
 
 pub(super) type Callback = Box<dyn FnOnce() + Send>;
@@ -28,14 +41,21 @@ impl TimerKey {
 /// Four children lie in two cache lines, and the tree is half as deep as a binary one.
 const ARITY: usize = 4;
 
-/// The end of the chain of free slots.
+/// The end of a chain of slots.
 const NO_SLOT: u32 = u32::MAX;
 
 pub(super) struct Queue {
+    /// What is near.
     heap: Vec<Node>,
+    wheel: Wheel,
+    /// What is not, by the wheel's slots. Made with the first of these.
+    lists: Vec<List>,
+    /// What the wheel counts from: the first deadline that was asked for.
+    epoch: Option<Instant>,
     slots: Vec<Slot>,
     /// The first free slot of the chain.
     free: u32,
+    len: usize,
     /// How many timers were inserted so far.
     num_inserted: u64,
 }
@@ -54,41 +74,74 @@ impl Node {
     }
 }
 
+#[derive(Clone, Copy)]
+struct List {
+    first: u32,
+    /// Of no meaning if it is empty.
+    earliest: Instant,
+}
+
+/// Where a timer is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Home {
+    /// At that place in the heap.
+    Heap(u32),
+    /// In that list.
+    List(u32),
+}
+
 struct Slot {
     /// That of the timer that is here, or of the next one. Ends at `u32::MAX`, which is no
     /// timer's: the slot is not used any more then, so that I3 holds for ever.
     generation: u32,
-    /// The place in the heap; in a free slot the next free one.
-    link: u32,
+    /// The next one of its list; of a free slot the next free one.
+    next: u32,
+    /// The one before in its list.
+    previous: u32,
+    home: Home,
+    /// Of no meaning in a free slot, as is all but `generation` and `next`.
+    at: Instant,
+    number: u64,
     /// None in a free slot.
     callback: Option<Callback>,
 }
 
 impl Queue {
     pub(super) const fn new() -> Self {
-        Queue { heap: Vec::new(), slots: Vec::new(), free: NO_SLOT, num_inserted: 0 }
+        Queue {
+            heap: Vec::new(),
+            wheel: Wheel::new(),
+            lists: Vec::new(),
+            epoch: None,
+            slots: Vec::new(),
+            free: NO_SLOT,
+            len: 0,
+            num_inserted: 0,
+        }
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.heap.len()
+        self.len
     }
 
-    /// The earliest deadline.
+    /// The earliest deadline, or an earlier time, of one that was cancelled: then `pop_due` at that
+    /// time makes it a later one.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.heap.first().map(|node| node.at)
+        match self.heap.first() {
+            Some(node) => Some(node.at),
+            None => self.wheel.first().map(|list| self.lists[list].earliest),
+        }
     }
 
     pub(super) fn insert(&mut self, at: Instant, callback: Callback) -> TimerKey {
-        let slot = self.take_slot();
-        let node = Node { at, number: self.num_inserted, slot };
+        self.epoch.get_or_insert(at);
+        let number = self.num_inserted;
         self.num_inserted += 1;
-        let taken = &mut self.slots[slot as usize];
-        taken.callback = Some(callback);
-        let key = TimerKey { slot, generation: taken.generation };
-        self.heap.push(node);
-        self.sift_up(self.heap.len() - 1, node);
-        key
+        let slot = self.take_slot(at, number, callback);
+        self.len += 1;
+        self.place(slot);
+        TimerKey { slot, generation: self.slots[slot as usize].generation }
     }
 
     /// Takes the timer out, if it is still here.
@@ -97,12 +150,37 @@ impl Queue {
         if slot.generation != key.generation || slot.callback.is_none() {
             return None;
         }
-        self.remove_at(slot.link as usize)
+        match slot.home {
+            Home::Heap(place) => self.leave_heap(place as usize),
+            Home::List(list) => self.leave_list(key.slot, list as usize),
+        }
+        self.free_slot(key.slot)
+    }
+
+    #[cfg(loom)]
+    pub(super) fn contains(&self, key: TimerKey) -> bool {
+        let slot = self.slots.get(key.slot as usize);
+        slot.is_some_and(|slot| slot.generation == key.generation && slot.callback.is_some())
     }
 
     /// Takes out the first of those whose deadline is `now` or earlier.
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<Callback> {
-        if self.next_deadline()? > now { None } else { self.remove_at(0) }
+        if self.next_deadline()? > now {
+            return None;
+        }
+        let nanos = self.nanos_of(now);
+        while self.heap.is_empty() {
+            let list = self.wheel.advance(nanos)?;
+            let mut slot = std::mem::replace(&mut self.lists[list].first, NO_SLOT);
+            while slot != NO_SLOT {
+                let next = self.slots[slot as usize].next;
+                self.place(slot);
+                slot = next;
+            }
+        }
+        let first = *self.heap.first().filter(|first| first.at <= now)?;
+        self.leave_heap(0);
+        self.free_slot(first.slot)
     }
 
     /// Everything that is still here, in no particular order.
@@ -110,21 +188,95 @@ impl Queue {
         self.slots.into_iter().filter_map(|slot| slot.callback)
     }
 
-    fn take_slot(&mut self) -> u32 {
+    /// What the wheel takes `at` for: never later than it is, and in the same order as others, but
+    /// for times that a `u64` does not hold.
+    fn nanos_of(&self, at: Instant) -> u64 {
+        let since = self.epoch.map(|epoch| at.saturating_duration_since(epoch));
+        u64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Puts a timer where it belongs.
+    fn place(&mut self, slot: u32) {
+        let Slot { at, number, .. } = self.slots[slot as usize];
+        let Some(list) = self.wheel.slot_of(self.nanos_of(at)) else {
+            let node = Node { at, number, slot };
+            self.heap.push(node);
+            return self.sift_up(self.heap.len() - 1, node);
+        };
+        if self.lists.is_empty() {
+            self.lists = vec![List { first: NO_SLOT, earliest: at }; NUM_SLOTS];
+        }
+        let head = &mut self.lists[list];
+        let next = std::mem::replace(&mut head.first, slot);
+        if next == NO_SLOT {
+            head.earliest = at;
+            self.wheel.set_taken(list, true);
+        } else {
+            head.earliest = head.earliest.min(at);
+            self.slots[next as usize].previous = slot;
+        }
+        let taken = &mut self.slots[slot as usize];
+        (taken.next, taken.previous, taken.home) = (next, NO_SLOT, Home::List(list as u32));
+    }
+
+    fn leave_list(&mut self, slot: u32, list: usize) {
+        let Slot { next, previous, .. } = self.slots[slot as usize];
+        if next != NO_SLOT {
+            self.slots[next as usize].previous = previous;
+        }
+        if previous != NO_SLOT {
+            self.slots[previous as usize].next = next;
+            return;
+        }
+        self.lists[list].first = next;
+        if next == NO_SLOT {
+            self.wheel.set_taken(list, false);
+        }
+    }
+
+    // ---- the table
+
+    fn take_slot(&mut self, at: Instant, number: u64, callback: Callback) -> u32 {
+        let (previous, next, home) = (NO_SLOT, NO_SLOT, Home::Heap(0));
+        let new = |generation| Slot {
+            generation,
+            next,
+            previous,
+            home,
+            at,
+            number,
+            callback: Some(callback),
+        };
         if self.free != NO_SLOT {
             let slot = self.free;
-            self.free = self.slots[slot as usize].link;
+            let taken = &mut self.slots[slot as usize];
+            self.free = taken.next;
+            *taken = new(taken.generation);
             return slot;
         }
-        // A slot's number is less than `NO_SLOT`, which so many timers (200 GiB) never reach.
+        // A slot's number is less than `NO_SLOT`, which so many timers (300 GiB) never reach.
         let slot = u32::try_from(self.slots.len()).unwrap_or(NO_SLOT);
         assert!(slot < NO_SLOT, "too many timers are pending");
-        self.slots.push(Slot { generation: 0, link: NO_SLOT, callback: None });
+        self.slots.push(new(0));
         slot
     }
 
-    fn remove_at(&mut self, place: usize) -> Option<Callback> {
-        let number = self.heap.swap_remove(place).slot;
+    fn free_slot(&mut self, number: u32) -> Option<Callback> {
+        self.len -= 1;
+        let slot = &mut self.slots[number as usize];
+        let callback = slot.callback.take();
+        slot.generation += 1;
+        if slot.generation < u32::MAX {
+            slot.next = self.free;
+            self.free = number;
+        }
+        callback
+    }
+
+    // ---- the heap
+
+    fn leave_heap(&mut self, place: usize) {
+        self.heap.swap_remove(place);
         if let Some(&moved) = self.heap.get(place) {
             // It was the last one, so it mostly belongs below; but it may be from another branch.
             if place > 0 && moved.is_before(&self.heap[(place - 1) / ARITY]) {
@@ -133,14 +285,6 @@ impl Queue {
                 self.sift_down(place, moved);
             }
         }
-        let slot = &mut self.slots[number as usize];
-        let callback = slot.callback.take();
-        slot.generation += 1;
-        if slot.generation < u32::MAX {
-            slot.link = self.free;
-            self.free = number;
-        }
-        callback
     }
 
     /// Puts `node` at `place` or above.
@@ -178,19 +322,32 @@ impl Queue {
     fn put(&mut self, place: usize, node: Node) {
         self.heap[place] = node;
         // As many nodes as slots at most, so it fits.
-        self.slots[node.slot as usize].link = place as u32;
+        self.slots[node.slot as usize].home = Home::Heap(place as u32);
     }
 
     /// Checks the invariants.
     #[cfg(test)]
     pub(super) fn check(&self) {
+        let mut found = self.heap.len();
         for (place, node) in self.heap.iter().enumerate() {
             let slot = &self.slots[node.slot as usize];
-            assert!(slot.callback.is_some() && slot.link as usize == place, "I1 at {place}");
+            assert!(slot.callback.is_some() && slot.home == Home::Heap(place as u32), "I1");
             assert!(place == 0 || self.heap[(place - 1) / ARITY].is_before(node), "I2 at {place}");
         }
+        let latest = self.heap.iter().map(|node| node.at).max();
+        for (list, head) in self.lists.iter().enumerate() {
+            let (mut at, mut previous) = (head.first, NO_SLOT);
+            while at != NO_SLOT {
+                let slot = &self.slots[at as usize];
+                assert!(slot.callback.is_some() && slot.home == Home::List(list as u32), "I1");
+                assert!(slot.previous == previous && head.earliest <= slot.at, "I5 in {list}");
+                assert!(latest.is_none_or(|latest| latest < slot.at), "I4 in {list}");
+                assert_eq!(self.wheel.slot_of(self.nanos_of(slot.at)), Some(list), "W1");
+                (previous, at, found) = (at, slot.next, found + 1);
+            }
+        }
         let taken = self.slots.iter().filter(|slot| slot.callback.is_some()).count();
-        assert_eq!(taken, self.heap.len());
+        assert_eq!((taken, found), (self.len, self.len));
     }
 
     /// Makes the free slot that comes next one that can be used once more.

@@ -9,7 +9,8 @@
 //! T2. While the thread sleeps, `sleep` says until when, and no deadline in the queue is earlier.
 //!     Whoever inserts an earlier one writes `Awake` and notifies, once a sleep. The thread writes
 //!     `sleep` and begins to wait in one step under the lock, so no notification falls in between.
-//!     A cancel may leave it to wake for nothing, once, at the deadline that it has slept for.
+//!     A cancel may leave it to wake for nothing, at the deadline that it has slept for: once, and a
+//!     few times if that was far away, as the queue then looks closer.
 //!
 //! With a clock that is moved by hand there is no thread: what is due is run by who moves it. Under
 //! loom and shuttle no time passes for who sleeps: what is due when its thread looks fires, all else
@@ -41,6 +42,8 @@ pub(crate) struct Timer {
 
 struct Shared {
     clock: Arc<dyn Clock>,
+    /// Who wants to know when the wall clock is set.
+    watcher: Mutex<Option<Weak<dyn WatchWall>>>,
     state: Mutex<State>,
     /// What the thread sleeps on.
     wake: Condvar,
@@ -72,6 +75,7 @@ impl Timer {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let shared = Arc::new(Shared {
             clock,
+            watcher: Mutex::new(None),
             state: Mutex::new(State {
                 queue: Queue::new(),
                 sleep: Sleep::Awake,
@@ -93,6 +97,16 @@ impl Timer {
     #[cfg(test)]
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
         &self.shared.clock
+    }
+
+    /// Whether the watcher is told when the wall clock is set.
+    pub(crate) fn tells_of_wall(&self) -> bool {
+        self.is_manual
+    }
+
+    /// Has `watcher` told when the wall clock is set, if the clock tells.
+    pub(crate) fn watch_wall(&self, watcher: Weak<dyn WatchWall>) {
+        *lock(&self.shared.watcher) = Some(watcher);
     }
 
     /// Runs `callback` at `at` or soon after, on the timer's thread: so it must be short, and must
@@ -252,7 +266,19 @@ impl Shared {
     }
 }
 
+/// Waits for times of the day.
+pub(crate) trait WatchWall: Send + Sync {
+    fn wall_is_set(&self);
+}
+
 impl Listener for Shared {
+    fn wall_is_set(&self) {
+        let watcher = lock(&self.watcher).as_ref().and_then(Weak::upgrade);
+        if let Some(watcher) = watcher {
+            watcher.wall_is_set();
+        }
+    }
+
     fn next_deadline(&self) -> Option<Instant> {
         lock(&self.state).queue.next_deadline()
     }
@@ -268,6 +294,16 @@ impl Listener for Shared {
 fn run_callback(callback: Callback) {
     if let Err(payload) = catch(callback) {
         drop_quietly(payload);
+    }
+}
+
+#[cfg(loom)]
+impl Timer {
+    /// What `cancel` would be if it looked and took out in two steps: for the broken twin of a model.
+    pub(super) fn cancel_in_two_steps(&self, key: TimerKey) -> bool {
+        let is_there = lock(&self.shared.state).queue.contains(key);
+        drop_quietly(lock(&self.shared.state).queue.remove(key));
+        is_there
     }
 }
 
