@@ -63,7 +63,7 @@ impl Wheel {
             let shift = (slot / SLOTS as usize) as u32 * SLOT_BITS;
             // The bits above this level are the hand's (W1).
             let above = self.hand.checked_shr(shift + SLOT_BITS).unwrap_or(0);
-            let start = (above << SLOT_BITS | slot as u64 % SLOTS) << shift;
+            let start = ((above << SLOT_BITS) | (slot as u64 % SLOTS)) << shift;
             if start <= tick {
                 self.hand = start;
                 self.set_taken(slot, false);

@@ -54,8 +54,11 @@ impl Marks {
     /// So many are queued. What is told does not unwind out of this.
     pub(crate) fn look(&self, queued: u64) {
         let turns = self.turns.load(Ordering::Relaxed);
-        let is_beyond =
-            if turns % 2 == 0 { queued >= self.asked.high } else { queued <= self.asked.low };
+        let is_beyond = if turns.is_multiple_of(2) {
+            queued >= self.asked.high
+        } else {
+            queued <= self.asked.low
+        };
         // AcqRel, with the load in `tell`: who leaves a turn to another has added it before.
         if is_beyond
             && self

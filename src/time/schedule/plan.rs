@@ -477,7 +477,7 @@ impl Plan {
     /// Makes what has waited for room, looks for the next time, and sees whether all is over.
     fn settle(&mut self, now: Moment) {
         while self.in_flight.len() < self.rules.width() && !self.is_used_up() {
-            match self.from_backlog(now).or_else(|| self.waiting.take()) {
+            match self.take_from_backlog(now).or_else(|| self.waiting.take()) {
                 Some(due) => self.order(due),
                 None => break,
             }
@@ -501,7 +501,7 @@ impl Plan {
         }
     }
 
-    fn from_backlog(&mut self, now: Moment) -> Option<Due> {
+    fn take_from_backlog(&mut self, now: Moment) -> Option<Due> {
         let backlog = self.backlog.as_mut()?;
         let due = catch(|| self.trigger.next(backlog.cursor, &self.cx)).ok().flatten();
         let due = due.filter(|due| !backlog.last.is_before(*due, now));

@@ -114,7 +114,7 @@ impl Rules {
             return Duration::ZERO;
         }
         let random = mix(self.jitter_seed ^ mix(n));
-        Duration::from_nanos((u128::from(random) * u128::from(most) >> 64) as u64)
+        Duration::from_nanos(((u128::from(random) * u128::from(most)) >> 64) as u64)
     }
 }
 
