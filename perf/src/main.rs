@@ -84,6 +84,9 @@ enum Suite {
     All,
 }
 
+/// Runs a suite and prints its tables.
+type Run = fn(&Options) -> Vec<harness::Row>;
+
 fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("a number from 1 up".into()),
@@ -114,7 +117,7 @@ fn main() {
     println!("{}", machine.headline(&opts));
     // The idle suite goes first, while no other suite has left threads in the process: orx's
     // global pool, once started, stays to the end.
-    let suites: [(Suite, fn(&Options) -> Vec<harness::Row>); 11] = [
+    let suites: [(Suite, Run); 11] = [
         (Suite::Idle, idle::run),
         (Suite::Fork, fork::run),
         (Suite::Map, map::run),

@@ -212,7 +212,8 @@ pub(crate) fn run(opts: &Options) -> Vec<Row> {
     let count = if opts.quick { 10_000 } else { 1_000_000 };
     let engines =
         Engines { windlass: Windlass::new(), tokio: Tokio::new(), heap: Heap::new(), count };
-    let cases: [(&str, fn(&Engines, Engine, u64) -> Duration); 3] = [
+    type Sample = fn(&Engines, Engine, u64) -> Duration;
+    let cases: [(&str, Sample); 3] = [
         ("set, then taken back", Engines::alone),
         ("set and taken back beside as many", Engines::beside),
         ("4 threads", Engines::together),
