@@ -65,7 +65,7 @@ fn as_many_workers_as_there_are_wait_for_what_one_more_does() {
     at_each_width(|pool| {
         let jobs = (0..pool.num_workers()).map(|_| {
             let inner = pool.clone();
-            move || block_on(inner.spawn_future(async { Yields(3).await })).unwrap()
+            move || block_on(inner.spawn_future(Yields(3))).unwrap()
         });
         for handle in pool.submit_many(jobs.collect::<Vec<_>>()) {
             handle.wait().unwrap();
