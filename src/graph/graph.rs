@@ -349,7 +349,7 @@ impl Launch<'_> {
     pub fn run(self) -> Run {
         let pool = self.pool;
         pool.registry().enter(move |worker| {
-            crate::job::watch();
+            crate::job::watch_panics();
             let registry = worker.registry();
             let run = self.plan(registry, context(), false);
             run.family.sit(worker);
@@ -366,7 +366,7 @@ impl Launch<'_> {
         let pool = self.pool;
         let registry = pool.registry();
         registry.check_not_forked();
-        crate::job::watch();
+        crate::job::watch_panics();
         let board = Board::of(registry);
         // Counted before it can end.
         let id = board.accept(1).next();

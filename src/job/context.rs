@@ -53,9 +53,9 @@ impl<'a> Context<'a> {
         let mut context = Some(self);
         while let Some(at) = context {
             match at.kind {
-                Kind::Token(token)
-                | Kind::Piece(token)
-                | Kind::Task { token: Some(token), .. } => f(token),
+                Kind::Token(token) | Kind::Piece(token) | Kind::Task { token: Some(token), .. } => {
+                    f(token)
+                }
                 Kind::Task { token: None, .. } => {}
                 Kind::Job(job) => f(job.token_from_inside()),
             }
@@ -126,9 +126,9 @@ impl<'a> Context<'a> {
 
     fn is_cancelled_here(&self) -> bool {
         match self.kind {
-            Kind::Token(token)
-            | Kind::Piece(token)
-            | Kind::Task { token: Some(token), .. } => token.is_cancelled(),
+            Kind::Token(token) | Kind::Piece(token) | Kind::Task { token: Some(token), .. } => {
+                token.is_cancelled()
+            }
             Kind::Task { token: None, .. } => false,
             Kind::Job(job) => job.is_cancelled(),
         }
@@ -136,9 +136,9 @@ impl<'a> Context<'a> {
 
     fn check(&self) -> Result<(), Cancelled> {
         match self.kind {
-            Kind::Token(token)
-            | Kind::Piece(token)
-            | Kind::Task { token: Some(token), .. } => token.check(),
+            Kind::Token(token) | Kind::Piece(token) | Kind::Task { token: Some(token), .. } => {
+                token.check()
+            }
             Kind::Task { token: None, .. } => Ok(()),
             Kind::Job(job) => job.check(),
         }
@@ -330,9 +330,7 @@ impl CancelToken {
         let mut at: Option<&Context<'_>> = unsafe { Context::current() };
         while let Some(context) = at {
             match context.kind {
-                Kind::Token(token)
-                | Kind::Piece(token)
-                | Kind::Task { token: Some(token), .. } => {
+                Kind::Token(token) | Kind::Piece(token) | Kind::Task { token: Some(token), .. } => {
                     return Some(token.clone());
                 }
                 Kind::Job(job) => return Some(JobCx::borrowed(job).token()),
