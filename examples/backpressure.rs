@@ -34,7 +34,7 @@ fn digest(chunk: &[u8]) -> u64 {
 /// What this process has in memory, in MiB, where the system tells.
 fn resident() -> Option<usize> {
     let text = std::fs::read_to_string("/proc/self/statm").ok()?;
-    Some(text.split(' ').nth(1)?.parse::<usize>().ok()? * 4096 >> 20)
+    Some((text.split(' ').nth(1)?.parse::<usize>().ok()? * 4096) >> 20)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -69,8 +69,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             let memory = resident().map_or("?".to_owned(), |mib| mib.to_string());
             println!(
                 "read {:>4} MiB, {:>4} MiB to go, {memory:>3} MiB in memory",
-                (nth + 1) * CHUNK >> 20,
-                (nth + 1 - done.load(Ordering::Relaxed)) * CHUNK >> 20,
+                ((nth + 1) * CHUNK) >> 20,
+                ((nth + 1 - done.load(Ordering::Relaxed)) * CHUNK) >> 20,
             );
         }
     }
@@ -78,7 +78,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "{} MiB in {:.2} s, digest {:016x}; the reader was held up {held_up} times, the queue was \
          long {} times; at most {} KiB of {} were in the pool",
-        CHUNKS * CHUNK >> 20,
+        (CHUNKS * CHUNK) >> 20,
         start.elapsed().as_secs_f64(),
         sum.load(Ordering::Relaxed),
         turns.load(Ordering::Relaxed),

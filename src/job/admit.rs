@@ -92,7 +92,8 @@ impl Entrance {
     pub(crate) fn new(limits: QueueLimits, shards: usize, now: Instant) -> Self {
         let admission = Admission::new(limits, shards);
         let (until_start, until_end) = admission.plain_has();
-        let plain = Held(u8::from(until_start) * Held::QUEUE | u8::from(until_end) * Held::REST);
+        let queue = if until_start { Held::QUEUE } else { 0 };
+        let plain = Held(queue | if until_end { Held::REST } else { 0 });
         let order = admission.needs_order().then(|| Order::new(shards));
         Entrance { admission, plain, order, built: now, drain: Drain::new() }
     }

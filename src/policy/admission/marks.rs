@@ -48,14 +48,17 @@ impl Marks {
     }
 
     pub(crate) fn is_high(&self) -> bool {
-        self.turns.load(Ordering::Relaxed) % 2 == 1
+        !self.turns.load(Ordering::Relaxed).is_multiple_of(2)
     }
 
     /// So many are queued. What is told does not unwind out of this.
     pub(crate) fn look(&self, queued: u64) {
         let turns = self.turns.load(Ordering::Relaxed);
-        let is_beyond =
-            if turns % 2 == 0 { queued >= self.asked.high } else { queued <= self.asked.low };
+        let is_beyond = if turns.is_multiple_of(2) {
+            queued >= self.asked.high
+        } else {
+            queued <= self.asked.low
+        };
         // AcqRel, with the load in `tell`: who leaves a turn to another has added it before.
         if is_beyond
             && self
@@ -77,9 +80,10 @@ impl Marks {
             };
             while *told < self.turns.load(Ordering::Acquire) {
                 *told += 1;
-                let event = match *told % 2 {
-                    1 => QueueEvent::High(self.asked.high),
-                    _ => QueueEvent::Low(self.asked.low),
+                let event = if told.is_multiple_of(2) {
+                    QueueEvent::Low(self.asked.low)
+                } else {
+                    QueueEvent::High(self.asked.high)
                 };
                 let _ = unwind::catch(|| (self.asked.tell)(event)).map_err(unwind::drop_quietly);
             }
