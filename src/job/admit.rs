@@ -217,11 +217,15 @@ fn ask_when_full(
     match stand_in_line(registry, ticket) {
         Standing::In(held) => Ok(Pass::Queue(held)),
         Standing::Closed => Err(Refusal::ShuttingDown),
-        Standing::Waiting(place) => match registry::blocking(|| place.waiter.park(deadline)) {
-            Verdict::Granted => Ok(Pass::Queue(place.take())),
-            Verdict::Closed => Err(Refusal::ShuttingDown),
-            Verdict::Waits => full,
-        },
+        Standing::Waiting(place) => {
+            // Where jobs are short, there is room again before one could have fallen asleep.
+            wait::spin(|| place.waiter.verdict() != Verdict::Waits);
+            match registry::blocking(|| place.waiter.park(deadline)) {
+                Verdict::Granted => Ok(Pass::Queue(place.take())),
+                Verdict::Closed => Err(Refusal::ShuttingDown),
+                Verdict::Waits => full,
+            }
+        }
     }
 }
 
