@@ -13,14 +13,14 @@ use windlass::{Bound, Pool, QueueEvent, QueueLimits};
 
 /// What is read at once, in bytes.
 const CHUNK: usize = 64 * 1024;
-const CHUNKS: usize = 4_000;
+const CHUNKS: usize = 1_000;
 /// How many bytes may be in the pool at once.
 const BUDGET: usize = 4 << 20;
 
 /// The input: made up, and so as fast as can be.
 fn read(nth: usize) -> Vec<u8> {
     let mut chunk = vec![nth as u8; CHUNK];
-    chunk[0] = chunk[0].wrapping_add(1);
+    chunk[0] = chunk[0].wrapping_add(nth as u8 | 1);
     chunk
 }
 
@@ -53,14 +53,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (mut heaviest, mut held_up) = (0, 0);
     for nth in 0..CHUNKS {
         let chunk = read(nth);
-        let (sum, done) = (Arc::clone(&sum), Arc::clone(&done));
+        let (its_sum, its_done) = (Arc::clone(&sum), Arc::clone(&done));
         let before = Instant::now();
         // Blocks while the stage is behind by more than the budget.
         pool.job("digest")
             .weight(CHUNK as u64)
             .submit(move || {
-                sum.fetch_xor(digest(&chunk), Ordering::Relaxed);
-                done.fetch_add(1, Ordering::Relaxed);
+                its_sum.fetch_add(digest(&chunk), Ordering::Relaxed);
+                its_done.fetch_add(1, Ordering::Relaxed);
             })
             .detach();
         held_up += usize::from(before.elapsed().as_micros() > 20);
