@@ -14,6 +14,8 @@ pub(crate) enum Engine {
     Windlass,
     /// Schedules of Windlass, where `Windlass` is its timer alone.
     WindlassJobs,
+    /// Windlass as before, where the one beside it has limits.
+    Unlimited,
     Rayon,
     /// Rayon with `with_min_len` set by hand, knowing what an item costs.
     RayonTuned,
@@ -43,6 +45,7 @@ impl Engine {
             Engine::Seq => "seq",
             Engine::Windlass => "windlass",
             Engine::WindlassJobs => "windlass-jobs",
+            Engine::Unlimited => "unlimited",
             Engine::Rayon => "rayon",
             Engine::RayonTuned => "rayon-tuned",
             Engine::Chili => "chili",
@@ -62,7 +65,8 @@ impl Engine {
     }
 
     pub(crate) fn is_peer(self) -> bool {
-        !matches!(self, Engine::Seq | Engine::Windlass | Engine::WindlassJobs)
+        use Engine::{Seq, Unlimited, Windlass, WindlassJobs};
+        !matches!(self, Seq | Windlass | WindlassJobs | Unlimited)
     }
 }
 

@@ -3,6 +3,7 @@
 
 #![deny(unsafe_code)]
 
+mod admission;
 mod async_;
 mod compile;
 mod engines;
@@ -78,6 +79,8 @@ enum Suite {
     Graph,
     /// Timers: what they cost, how late they are, and what they cost at rest.
     Time,
+    /// What the limits of a pool cost a job, and whether a flood stays within them.
+    Admission,
     /// How long the compiler takes for parallel iterators. Not part of `all`.
     Compile,
     /// All of the above but `compile`.
@@ -117,7 +120,7 @@ fn main() {
     println!("{}", machine.headline(&opts));
     // The idle suite goes first, while no other suite has left threads in the process: orx's
     // global pool, once started, stays to the end.
-    let suites: [(Suite, Run); 11] = [
+    let suites: [(Suite, Run); 12] = [
         (Suite::Idle, idle::run),
         (Suite::Fork, fork::run),
         (Suite::Map, map::run),
@@ -129,6 +132,7 @@ fn main() {
         (Suite::Async, async_::run),
         (Suite::Graph, graph::run),
         (Suite::Time, time::run),
+        (Suite::Admission, admission::run),
     ];
     let mut rows = Vec::new();
     for (suite, run) in suites {

@@ -15,6 +15,7 @@ use super::raw::Raw;
 use super::reference::{JobRef, JobState};
 use crate::engine::registry::{self, Registry};
 use crate::engine::sync::Ordering;
+use crate::engine::wait;
 use crate::engine::worker::Worker;
 use crate::policy::admission::{
     Admission, Entered, Entry, Listed, Order, Ticket, Until, Verdict, Waiter, Which, nanoseconds,
@@ -216,11 +217,15 @@ fn ask_when_full(
     match stand_in_line(registry, ticket) {
         Standing::In(held) => Ok(Pass::Queue(held)),
         Standing::Closed => Err(Refusal::ShuttingDown),
-        Standing::Waiting(place) => match registry::blocking(|| place.waiter.park(deadline)) {
-            Verdict::Granted => Ok(Pass::Queue(place.take())),
-            Verdict::Closed => Err(Refusal::ShuttingDown),
-            Verdict::Waits => full,
-        },
+        Standing::Waiting(place) => {
+            // Where jobs are short, there is room again before one could have fallen asleep.
+            wait::spin(|| place.waiter.verdict() != Verdict::Waits);
+            match registry::blocking(|| place.waiter.park(deadline)) {
+                Verdict::Granted => Ok(Pass::Queue(place.take())),
+                Verdict::Closed => Err(Refusal::ShuttingDown),
+                Verdict::Waits => full,
+            }
+        }
     }
 }
 
@@ -343,12 +348,12 @@ impl Raw {
         }
     }
 
-    /// It has ended, or is about to. The caller has claimed it, or has found it ended.
+    /// It has ended, or is about to. The caller has claimed it.
     #[inline]
     pub(super) fn give_all_back(self) {
-        if self.header().held.load(Ordering::Relaxed) != 0 {
-            // Who would queue it once more may find at the same time that it has been ended.
-            let held = self.header().held.swap(0, Ordering::Relaxed);
+        let held = self.header().held.load(Ordering::Relaxed);
+        if held != 0 {
+            self.header().held.store(0, Ordering::Relaxed);
             give_back(self.board(), &self.ticket(), Held(held));
         }
     }

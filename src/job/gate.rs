@@ -105,8 +105,6 @@ impl Gate {
             member.queued();
         }
         if !job.header().life.open() {
-            // If it was let in once more for this.
-            job.give_all_back();
             // SAFETY: whoever has ended the job has left us this reference (`life` I6).
             return unsafe { job.release() };
         }

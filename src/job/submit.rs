@@ -130,11 +130,14 @@ fn accept_to<X: Options, C: Work>(
     registry.check_not_forked();
     panic::watch();
     let board = Board::of(registry);
-    if board.mode() != Mode::Open {
-        return Err(SubmitError::ShuttingDown(call));
-    }
     let Terms { extra, level, is_timed, token, door } = terms;
     let ticket = extra.extra().map_or(Ticket::PLAIN, |extra| extra.ticket);
+    if board.mode() != Mode::Open {
+        if let Door::With(held) = door {
+            admit::give_back(board, &ticket, held);
+        }
+        return Err(SubmitError::ShuttingDown(call));
+    }
     let (held, runs_here) = match admit::ask(registry, &ticket, door, is_gated) {
         Ok(Pass::Queue(held)) => (held, false),
         Ok(Pass::RunHere(held)) => (held, true),

@@ -48,7 +48,7 @@ impl Marks {
     }
 
     pub(crate) fn is_high(&self) -> bool {
-        self.turns.load(Ordering::Relaxed) % 2 == 1
+        !self.turns.load(Ordering::Relaxed).is_multiple_of(2)
     }
 
     /// So many are queued. What is told does not unwind out of this.
@@ -80,9 +80,10 @@ impl Marks {
             };
             while *told < self.turns.load(Ordering::Acquire) {
                 *told += 1;
-                let event = match *told % 2 {
-                    1 => QueueEvent::High(self.asked.high),
-                    _ => QueueEvent::Low(self.asked.low),
+                let event = if told.is_multiple_of(2) {
+                    QueueEvent::Low(self.asked.low)
+                } else {
+                    QueueEvent::High(self.asked.high)
                 };
                 let _ = unwind::catch(|| (self.asked.tell)(event)).map_err(unwind::drop_quietly);
             }

@@ -72,3 +72,38 @@ impl InLine {
         assert_eq!(self.0.park(None), Verdict::Granted);
     }
 }
+
+/// [`Tokens`] by themselves.
+pub struct Purse(Tokens);
+
+impl fmt::Debug for Purse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Purse({})", self.0.left())
+    }
+}
+
+#[allow(missing_docs, reason = "the same names in `tokens` tell")]
+impl Purse {
+    pub fn new(limit: u64, shards: usize, batch: u64) -> Self {
+        Purse(Tokens::with_batch(limit, shards, batch))
+    }
+    pub fn add_waiting(&self) {
+        self.0.add_waiting();
+    }
+    pub fn remove_waiting(&self) {
+        self.0.remove_waiting();
+    }
+    pub fn take_here(&self, n: u64, shard: usize) -> bool {
+        self.0.take_here(n, shard)
+    }
+    pub fn take_anywhere(&self, n: u64, shard: usize, is_last: bool) -> bool {
+        self.0.take_anywhere(n, shard, is_last)
+    }
+    #[must_use]
+    pub fn give(&self, n: u64, shard: usize) -> bool {
+        self.0.give(n, shard)
+    }
+    pub fn left(&self) -> i64 {
+        self.0.left()
+    }
+}
