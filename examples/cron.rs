@@ -48,7 +48,7 @@ fn around(change: Timestamp, zone: &TimeZone, args: &Args) -> Result<Table, Box<
         let cron = Cron::in_zone(expression, &args.zone)?;
         let due = std::iter::successors(cron.next_after(from), |due| cron.next_after(*due));
         let due: Result<Vec<String>, jiff::Error> = due
-            .map(|due| Timestamp::try_from(due))
+            .map(Timestamp::try_from)
             .take_while(|due| due.as_ref().is_ok_and(|due| *due < change + 2.hours()))
             .map(|due| Ok(due?.to_zoned_datetime(zone.clone()).strftime("%H:%M %Z").to_string()))
             .collect();

@@ -345,6 +345,7 @@ fn a_future_ends_when_its_pool_does() {
 
 /// U5: a waker that is used up inside of the poll, and one that is used long after the end.
 #[test]
+#[allow(clippy::waker_clone_wake, reason = "used up, which is the question")]
 fn wakers_may_be_used_at_any_time() {
     at_each_width(|pool| {
         let kept = Arc::new(Mutex::new(None));

@@ -11,6 +11,9 @@ use std::time::Duration;
 use windlass::graph::{GraphBuilder, NodeError, NodeState, OnFailure, RunStatus, TriggerRule};
 use windlass::{CancelToken, Clock, ManualClock, Pool, RetryPolicy, TimeoutPhase};
 
+/// When what began.
+type Log = Arc<Mutex<Vec<Duration>>>;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Runs `body` with a pool of each width and its clock, under the watchdog.
@@ -27,7 +30,7 @@ fn at_each_width_by_hand(body: impl Fn(&Pool, &ManualClock)) {
 fn flaky(
     clock: &ManualClock,
     failures: usize,
-) -> (Arc<Mutex<Vec<Duration>>>, impl Fn() -> Result<usize, &'static str> + Send + Sync + 'static) {
+) -> (Log, impl Fn() -> Result<usize, &'static str> + Send + Sync + 'static) {
     let (times, clock) = (Arc::new(Mutex::new(Vec::new())), clock.clone());
     let (notes, start) = (Arc::clone(&times), clock.now());
     let body = move || {

@@ -21,7 +21,7 @@ fn a_job_that_blocks_does_not_keep_those_behind_it() {
             let together = Arc::new(Barrier::new(width));
             let call = |_| {
                 let together = Arc::clone(&together);
-                move || drop(together.wait())
+                move || _ = together.wait()
             };
             let handles: Vec<_> = match way {
                 0 => (0..width).map(call).map(|f| pool.submit(f)).collect(),
