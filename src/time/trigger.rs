@@ -33,7 +33,7 @@ pub trait Trigger: Send + Sync + 'static {
     /// The first time after `after` at which a run is due; `None`: there is none any more.
     ///
     /// It must be later than `after`, by the clock that it is on; otherwise, or if this panics, the
-    /// series ends, as [`EndReason::BadTrigger`](super::EndReason::BadTrigger). Asked twice the same
+    /// series ends, as [`EndReason::BadTrigger`](crate::schedule::EndReason::BadTrigger). Asked twice the same
     /// it should say the same: it is asked for previews too.
     ///
     /// It is called with the schedule locked, so it should be quick, and must not use the handle of
