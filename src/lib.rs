@@ -96,6 +96,19 @@
 //! | the pool is dropped | `Abandoned` | the drop waits for it |
 //! | [`shutdown`](Pool::shutdown) | as it says: it runs, or `Abandoned` | it is waited for, for so long; told to stop by `CancelAll` |
 //!
+//! Beyond single jobs:
+//!
+//! - [`JobBuilder::after`]: a job that starts when others have ended; [`graph`]: whole graphs, typed,
+//!   built once and run often.
+//! - [`JobBuilder::retry`]: a job that is tried again when it fails, and holds nothing meanwhile.
+//! - [`Pool::group`]: jobs that are limited, waited for, cancelled and counted together.
+//! - [`PoolBuilder::queue`]: limits on what a pool takes in, and what becomes of the rest.
+//! - [`Pool::schedule`]: jobs at a time, or again and again: [`guide::schedules`].
+//! - [`Pool::run`], [`Pool::map_async`], [`as_completed`], [`Pool::spawn_future`]: jobs for async
+//!   code, in any runtime.
+//!
+//! [`guide::names`] has the words of other systems, each beside ours.
+//!
 //! # Blocking
 //!
 //! Every call returns when all of its work is done, so that closures may borrow. The calling thread
