@@ -1,6 +1,6 @@
 //! Graphs that run as a part of a node.
 
-use super::family::{Entry, Task};
+use super::family::Task;
 use super::frozen::Flow;
 use super::graph::Graph;
 use super::result::Run;
@@ -21,7 +21,8 @@ impl At<'_> {
         let child = RunCore::new(Plan {
             graph: Arc::clone(&graph.frozen),
             family: Arc::clone(&run.family),
-            parent: Some((run.to_ref(), self.node)),
+            // Counted, so that the parent is there when the child ends.
+            parent: Some((run.entry(Task::Nodes(Vec::new())).run, self.node)),
             token: token.child(),
             // Whoever waits for us waits for it, too.
             outer: run.outer,
@@ -45,7 +46,7 @@ impl At<'_> {
         if let Some(registry) = registry {
             child.watch(&registry, &token);
         }
-        run.family.publish(Entry { run: child.to_ref(), task: Task::Roots });
+        run.family.publish(child.first_entry());
     }
 
     /// Begins a round of [`NodeBuilder::repeat`](super::NodeBuilder::repeat).

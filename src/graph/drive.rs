@@ -86,7 +86,7 @@ impl<'a> Driver<'a> {
 
     /// Begins a run here. If it is `alone`, nobody else knows of it yet.
     pub(super) fn begin(worker: &Worker, run: &RunCore, is_alone: bool) {
-        let entry = Entry { run: run.to_ref(), task: Task::Roots };
+        let entry = run.first_entry();
         Self::drive(worker, entry, if is_alone { Why::Begins } else { Why::Waits });
     }
 
@@ -118,11 +118,12 @@ impl<'a> Driver<'a> {
             drop(belonging);
             // Of panics that bodies have caught themselves.
             drop(take_location_of(context.address()));
-            // SAFETY: they are those that this driver has ended, and nobody uses `run` after it.
-            let ended = if ended > 0 { unsafe { run.take_off(ended) } } else { None };
-            let Some((parent, node)) = ended.and_then(RunCore::finish) else { return goes_on };
-            // The run of a node has ended, and with it the node.
-            (run, task) = (parent, Task::Nodes(vec![node]));
+            // SAFETY: they are those that this driver has ended, and its entry; nobody uses `run`
+            // after it.
+            let ended = unsafe { run.take_off(ended) };
+            // If it was the run of a node, the node may have ended with it.
+            let Some(entry) = ended.and_then(RunCore::finish) else { return goes_on };
+            Entry { run, task } = entry;
             if why == Why::Begins {
                 why = Why::Waits;
             }
@@ -145,15 +146,12 @@ impl<'a> Driver<'a> {
     /// included, and whether the worker goes on with this family.
     fn work(mut self, task: Task) -> (usize, bool) {
         let mut next = NOBODY;
+        // For the entry.
+        self.ended += 1;
         match task {
             Task::Nodes(nodes) => self.stack = nodes,
-            Task::Expired(node) => {
-                // For the entry itself, which holds the run up.
-                self.ended += 1;
-                next = node;
-            }
-            // For the entry.
-            Task::Roots => self.ended += 1,
+            Task::Expired(node) => next = node,
+            Task::Roots => {}
         }
         let mut goes_on = true;
         loop {
@@ -273,13 +271,12 @@ impl<'a> Driver<'a> {
     #[inline(never)]
     fn expose(&mut self) {
         self.is_alone = false;
-        let entry = if self.stack.is_empty() {
-            self.run.roots_entry()
+        let task = if self.stack.is_empty() {
+            Task::Roots
         } else {
-            let task = Task::Nodes(vec![self.stack.remove(0)]);
-            Entry { run: self.run.to_ref(), task }
+            Task::Nodes(vec![self.stack.remove(0)])
         };
-        self.run.family.publish(entry);
+        self.run.family.publish(self.run.entry(task));
     }
 
     /// Leaves all that is here to others: now, or behind the jobs that wait.
@@ -288,8 +285,7 @@ impl<'a> Driver<'a> {
             self.stack.push(next);
         }
         if !self.stack.is_empty() {
-            let task = Task::Nodes(std::mem::take(&mut self.stack));
-            let entry = Entry { run: self.run.to_ref(), task };
+            let entry = self.run.entry(Task::Nodes(std::mem::take(&mut self.stack)));
             if behind {
                 self.run.family.publish_behind(entry);
             } else {
@@ -308,14 +304,13 @@ impl<'a> Driver<'a> {
         }
         worker.answer();
         self.is_alone = false;
-        let entry = if self.stack.is_empty() {
-            self.run.roots_entry()
+        let task = if self.stack.is_empty() {
+            Task::Roots
         } else {
             let half = self.stack.len().div_ceil(2);
-            let task = Task::Nodes(self.stack.drain(..half).collect());
-            Entry { run: self.run.to_ref(), task }
+            Task::Nodes(self.stack.drain(..half).collect())
         };
-        self.run.family.publish(entry);
+        self.run.family.publish(self.run.entry(task));
     }
 
     #[cold]
@@ -323,6 +318,11 @@ impl<'a> Driver<'a> {
         let registry = worker.registry();
         self.may_share =
             registry.width() > 1 && clock::since(self.run.begun_ticks) > registry.worth_waking;
+    }
+
+    /// An entry that this driver has made comes back.
+    pub(super) fn keep_entry(&mut self) {
+        self.ended += 1;
     }
 
     /// Something of the run becomes known to others.

@@ -2,7 +2,7 @@
 
 use super::build::{GraphBuilder, kind_of};
 use super::error::GraphError;
-use super::family::{Entry, Family, Task};
+use super::family::Family;
 use super::freeze;
 use super::frozen::Frozen;
 use super::node::{Node, NodeId};
@@ -373,7 +373,7 @@ impl Launch<'_> {
         let run = self.plan(registry, std::ptr::null(), true);
         let weak: std::sync::Weak<RunCore> = Arc::downgrade(&run);
         board.list_ongoing(weak);
-        let entry = Entry { run: run.to_ref(), task: Task::Roots };
+        let entry = run.first_entry();
         if board.mode() == Mode::Open {
             run.family.publish(entry);
         } else {

@@ -4,9 +4,9 @@
 //!     the one who has moved its state on from `WAITING`. `remaining` counts those that have not.
 //! I2. A node's state is set before its successors are told; the last of those who tell a node
 //!     makes it ready, and sees the states of all (AcqRel on `pending`).
-//! I3. A run keeps itself alive until it has ended, by one reference of its own (`RunRef`). Drivers
-//!     and entries of queues have none: each stands for a node that has not ended, or counts as one
-//!     itself. So taking it off `remaining` is the last touch (L7), and a run goes when those who
+//! I3. A run keeps itself alive until it has ended, by one reference of its own (`RunRef`). Entries
+//!     and the drivers that have taken them have none: each entry counts as a node itself, besides
+//!     those that it names, until its driver is done with all of them. So taking it off `remaining` is the last touch (L7), and a run goes when those who
 //!     started it let it go.
 //! I4. `special` is 0 while nothing is out of the ordinary: every node succeeds, and nobody wants
 //!     to know when. Whoever sets a bit of it does so before telling successors.
@@ -30,7 +30,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::ops::Deref;
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 /// What has started does not see that the run goes on: nothing new starts.
@@ -126,7 +126,7 @@ pub(super) struct RunCore {
     own: AtomicPtr<RunCore>,
     pub(super) graph: Arc<Frozen>,
     pub(super) family: Arc<Family>,
-    /// The node that has started the run.
+    /// The node that has started the run, with what counts as an entry of its run until this one ends.
     pub(super) parent: Option<(RunRef, u32)>,
     pub(super) special: AtomicU32,
     pub(super) remaining: AtomicUsize,
@@ -258,11 +258,39 @@ impl RunCore {
         unsafe { RunRef::new(self) }
     }
 
-    /// What begins the roots that nobody has begun, for others to take. It counts as a node.
-    pub(super) fn roots_entry(&self) -> Entry {
-        if !fault::is_there(Fault::UncountedEntry) {
+    /// Something to be done for the run, for others to take. It counts as a node until whoever takes
+    /// it is done (I3). Whoever calls this stands for a node that has not ended.
+    pub(super) fn entry(&self, task: Task) -> Entry {
+        let is_uncounted = matches!(task, Task::Roots) && fault::is_there(Fault::UncountedEntry);
+        if !is_uncounted {
             self.remaining.fetch_add(1, Ordering::Relaxed);
         }
+        Entry { run: self.to_ref(), task }
+    }
+
+    /// As [`Self::entry`], for somebody who stands for nothing: an entry with nothing to do, if the run
+    /// has not ended.
+    pub(super) fn entry_if_not_ended(&self) -> Option<Entry> {
+        // AcqRel: what has happened in the run is visible, if it has ended or not.
+        let one_more = |left: usize| (left > 0).then_some(left + 1);
+        let result = self.remaining.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
+        result.ok().map(|_| Entry { run: self.to_ref(), task: Task::Nodes(Vec::new()) })
+    }
+
+    /// For whoever may come after the run's end. The run has not ended now.
+    pub(super) fn to_weak(&self) -> Weak<RunCore> {
+        let own = self.own.load(Ordering::Relaxed).cast_const();
+        // SAFETY: from `Arc::into_raw`, and the reference that it stands for is given back at the
+        // run's end, which the caller holds up.
+        let run = unsafe {
+            Arc::increment_strong_count(own);
+            Arc::from_raw(own)
+        };
+        Arc::downgrade(&run)
+    }
+
+    /// The entry that a new run counts from the start: the one that begins its roots.
+    pub(super) fn first_entry(&self) -> Entry {
         Entry { run: self.to_ref(), task: Task::Roots }
     }
 
@@ -384,12 +412,17 @@ impl RunCore {
         self.token.is_cancelled() || outer.is_some_and(Context::is_cancelled)
     }
 
+    /// Whether the stop of the run concerns a node.
+    pub(super) fn is_to_be_stopped(&self, extra: Option<&Extra>) -> bool {
+        !extra.is_some_and(Extra::defies_stop)
+    }
+
     // ---- stopping
 
     /// Stops the run: what has not started never does, what runs is asked to stop. The first cause
     /// counts.
     pub(super) fn stop(&self, cause: CancelCause) {
-        let (waiting, children) = {
+        let (waiting, children): (Vec<_>, Vec<_>) = {
             let mut notes = lock(&self.notes);
             if notes.stop.is_some() || notes.status.is_some() {
                 return;
@@ -397,7 +430,11 @@ impl RunCore {
             notes.stop = Some(cause.clone());
             let children: Vec<_> =
                 notes.children.values().flat_map(|children| children.running.clone()).collect();
-            (std::mem::take(&mut notes.retrying), children)
+            let is_stopped = |(node, _): &(u32, _)| self.is_to_be_stopped(self.graph.extra(*node));
+            let (stopped, others) =
+                std::mem::take(&mut notes.retrying).into_iter().partition(is_stopped);
+            notes.retrying = others;
+            (stopped, children)
         };
         self.mark(STOPPED);
         self.token.cancel_with(cause.clone());
@@ -407,12 +444,19 @@ impl RunCore {
         if let Some(registry) = self.family.registry() {
             // Forks look when they are asked to.
             registry.ask_all_to_check();
-            let timer = Board::of(&registry).timer();
-            for (node, key) in waiting {
-                if key.is_some_and(|key| timer.cancel(key)) {
-                    self.resume(node);
-                }
+        }
+        self.end_waits(waiting);
+    }
+
+    /// Has nodes go on that were taken off the list of those that wait.
+    fn end_waits(&self, waiting: Vec<(u32, Option<TimerKey>)>) {
+        let registry = self.family.registry();
+        for (node, key) in waiting {
+            if let (Some(registry), Some(key)) = (&registry, key) {
+                // If it is too late, the timer finds that the node is no longer listed.
+                Board::of(registry).timer().cancel(key);
             }
+            self.resume(node);
         }
     }
 
@@ -428,6 +472,8 @@ impl RunCore {
         if is_waiting {
             lock(&self.notes).is_abandoned = true;
             self.stop(CancelCause::Shutdown);
+            let others = std::mem::take(&mut lock(&self.notes).retrying);
+            self.end_waits(others);
         }
         is_waiting
     }
@@ -444,8 +490,8 @@ impl RunCore {
 
     /// Has a node done that was put off.
     pub(super) fn resume(&self, node: u32) {
-        let (run, family) = (self.to_ref(), Arc::clone(&self.family));
-        family.publish(Entry { run, task: Task::Nodes(vec![node]) });
+        let (entry, family) = (self.entry(Task::Nodes(vec![node])), Arc::clone(&self.family));
+        family.publish(entry);
     }
 
     /// A node has failed for good.
@@ -472,8 +518,8 @@ impl RunCore {
 
     // ---- the end
 
-    /// All nodes have ended. Returns the node of the parent that has ended with it, if any.
-    pub(super) fn finish(self: Arc<Self>) -> Option<(RunRef, u32)> {
+    /// All nodes have ended. Returns what is left to do for the run that this one is a part of.
+    pub(super) fn finish(self: Arc<Self>) -> Option<Entry> {
         let now = clock::ticks();
         self.ended_ticks.store(now, Ordering::Relaxed);
         let (status, timers, callbacks) = {
@@ -500,7 +546,9 @@ impl RunCore {
             self.graph.learn(now.saturating_sub(self.begun_ticks));
         }
         if let Some((parent, node)) = &self.parent {
-            return parent.child_has_ended(*node, &self).then_some((*parent, *node));
+            let has_ended = parent.child_has_ended(*node, &self);
+            let nodes = if has_ended { vec![*node] } else { Vec::new() };
+            return Some(Entry { run: *parent, task: Task::Nodes(nodes) });
         }
         let board = registry.as_deref().filter(|_| self.is_job).map(Board::of);
         if let Some(board) = board {

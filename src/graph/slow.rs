@@ -7,7 +7,7 @@ use super::family::{Entry, Task};
 use super::frozen::Flow;
 use super::options::{Extra, Retry};
 use super::rule::Decision;
-use super::run::{At, RunCore, RunRef, Tries, UNEVEN};
+use super::run::{At, RunCore, Tries, UNEVEN};
 use super::state;
 use crate::engine::clock;
 use crate::engine::registry::Registry;
@@ -19,7 +19,7 @@ use crate::job::{
 };
 use crate::policy::{Moment, Transience, seed_of};
 use crate::time::{TimerKey, after};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Whether a node in this state is one to go on with when its last dependency has ended.
@@ -116,7 +116,7 @@ fn begin(driver: &mut Driver<'_>, node: u32, extra: Option<&Extra>) -> u32 {
         && run.memory().state(node) == state::CLAIMED
     {
         driver.leave_alone();
-        let entry = Entry { run: run.to_ref(), task: Task::Nodes(vec![node]) };
+        let entry = run.entry(Task::Nodes(vec![node]));
         // Not to be handed on again.
         run.memory().set_state(node, state::RETRYING);
         let entry = Arc::new(Mutex::new(Some(entry)));
@@ -124,7 +124,7 @@ fn begin(driver: &mut Driver<'_>, node: u32, extra: Option<&Extra>) -> u32 {
         match submit_at(worker.registry(), priority.level(), move || handed.run()) {
             Ok(()) => return NOBODY,
             // The pool takes no more jobs, but runs those that it has to their end: as this one.
-            Err(_handed) if lock(&entry).take().is_some() => {}
+            Err(_handed) if lock(&entry).take().is_some() => driver.keep_entry(),
             Err(_) => return NOBODY,
         }
     }
@@ -383,46 +383,57 @@ fn put_off(driver: &mut Driver<'_>, node: u32, delay: Duration) -> u32 {
         return NOBODY;
     };
     driver.leave_alone();
-    // Listed first: what happens to the timer from now on finds it there.
-    lock(&run.notes).retrying.push((node, None));
-    let ticket = Ticket { run: Some(run.to_ref()), node };
+    {
+        let mut notes = lock(&run.notes);
+        if notes.stop.is_some() && run.is_to_be_stopped(run.graph.extra(node)) {
+            // It was stopped since we looked, by somebody who has not seen us: it ends at once.
+            driver.stack.push(node);
+            return NOBODY;
+        }
+        // Listed first: what happens to the timer from now on finds it there.
+        notes.retrying.push((node, None));
+    }
+    let ticket = Ticket { run: run.to_weak(), node };
     let board = Board::of(worker.registry());
     let timer = board.timer();
     let key = timer.insert(after(board.now(), delay), move || ticket.fire());
-    let mut notes = lock(&run.notes);
-    match notes.retrying.iter_mut().find(|(waiting, _)| *waiting == node) {
-        Some((_, noted)) => *noted = Some(key),
-        None => {
-            drop(notes);
-            // It has fired; or the run was stopped, by somebody who did not know the key.
-            if timer.cancel(key) {
-                driver.stack.push(node);
-            }
-        }
+    let is_listed = {
+        let mut notes = lock(&run.notes);
+        let listed = notes.retrying.iter_mut().find(|(waiting, _)| *waiting == node);
+        listed.map(|(_, noted)| *noted = Some(key)).is_some()
+    };
+    if !is_listed {
+        // It has fired; or somebody who did not know the key has taken the node off the list.
+        timer.cancel(key);
+    } else if board.mode() >= Mode::Discarding {
+        // The pool may have looked for what waits before we were listed.
+        run.abandon_if_waiting();
     }
     NOBODY
 }
 
-/// A node that is with the timer.
+/// A node that is with the timer. Whoever takes it off the list has it go on.
 struct Ticket {
-    /// `None` when it has fired.
-    run: Option<RunRef>,
+    run: Weak<RunCore>,
     node: u32,
 }
 
 impl Ticket {
-    /// The run, if nobody else sees to the node: it is off the list then.
-    fn claim(&mut self) -> Option<RunRef> {
-        let run = self.run.take()?;
-        let mut notes = lock(&run.notes);
-        let at = notes.retrying.iter().position(|(node, _)| *node == self.node)?;
-        notes.retrying.swap_remove(at);
-        drop(notes);
-        Some(run)
+    /// The run, if the node is ours.
+    fn claim(&self) -> Option<Arc<RunCore>> {
+        let run = self.run.upgrade()?;
+        let is_ours = {
+            let mut notes = lock(&run.notes);
+            let at = notes.retrying.iter().position(|(node, _)| *node == self.node);
+            at.map(|at| notes.retrying.swap_remove(at)).is_some()
+        };
+        is_ours.then_some(run)
     }
 
     fn fire(mut self) {
         if let Some(run) = self.claim() {
+            // The node may come back to the list: this ticket is done with it.
+            self.run = Weak::new();
             run.resume(self.node);
         }
     }
@@ -432,23 +443,19 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(run) = self.claim() {
             // The timer is no more, and so neither is the pool.
-            Driver::abandon(Entry { run, task: Task::Nodes(vec![self.node]) });
+            Driver::abandon(run.entry(Task::Nodes(vec![self.node])));
         }
     }
 }
 
 /// The time is up by which a node was to have begun.
 pub(super) fn expire(run: &RunCore, node: u32) {
-    {
-        let notes = lock(&run.notes);
-        // The status is written under the lock: until then there is something to expire.
-        if notes.status.is_some() || !claim(run, node, state::EXPIRED) {
-            return;
-        }
-        run.remaining.fetch_add(1, Ordering::Relaxed);
+    // The entry holds the run up: until then it may end at any moment.
+    let Some(mut entry) = run.entry_if_not_ended() else { return };
+    if claim(run, node, state::EXPIRED) {
+        run.mark(UNEVEN);
+        run.note_failure(node, NodeError::TimedOut(TimeoutPhase::Queued));
+        entry.task = Task::Expired(node);
     }
-    run.mark(UNEVEN);
-    run.note_failure(node, NodeError::TimedOut(TimeoutPhase::Queued));
-    let (run, family) = (run.to_ref(), Arc::clone(&run.family));
-    family.publish(Entry { run, task: Task::Expired(node) });
+    Arc::clone(&run.family).publish(entry);
 }
