@@ -2,9 +2,9 @@
 //! job gives back what it had, in whatever way it ends.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::{Gate, LONG, Live, Meeting, WIDTHS, deadline, end, scale, throw, until, watchdog};
+use crate::common::{
+    Gate, LONG, Live, Meeting, WIDTHS, deadline, end, scale, throw, until, watchdog,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
@@ -443,7 +443,7 @@ fn each_way_to_end_gives_the_tokens_back() {
 fn a_job_whose_time_is_up_counts_until_its_closure_returns() {
     let pool = bounded(1, rejecting(Bound::in_flight(1)));
     watchdog(&pool, || {
-        let gate = common::Gate::default();
+        let gate = crate::common::Gate::default();
         let held = gate.clone();
         let job = pool.job("over").run_timeout(Duration::ZERO).submit(move || held.wait());
         assert!(matches!(job.wait(), Err(JobError::TimedOut { .. })));

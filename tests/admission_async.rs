@@ -2,9 +2,7 @@
 //! place, and what it was granted meanwhile goes to the next (W9).
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::{Gate, LONG, WIDTHS, deadline, end, scale, throw, until, watchdog};
+use crate::common::{Gate, LONG, WIDTHS, deadline, end, scale, throw, until, watchdog};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

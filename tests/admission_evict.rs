@@ -1,9 +1,7 @@
 //! A pool that pushes others out to make room, and one that tells when its queue is long.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::{Gate, LONG, Live, Meeting, WIDTHS, end, scale, throw, watchdog};
+use crate::common::{Gate, LONG, Live, Meeting, WIDTHS, end, scale, throw, watchdog};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;

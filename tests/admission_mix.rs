@@ -2,9 +2,7 @@
 //! pushed out or abandoned. In the end each has had one outcome, and all tokens are back.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::{Gate, LONG, Live, Token, WIDTHS, end, scale, throw, until, watchdog};
+use crate::common::{Gate, LONG, Live, Token, WIDTHS, end, scale, throw, until, watchdog};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

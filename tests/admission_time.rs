@@ -2,9 +2,7 @@
 //! jobs of a kind may begin in a time, how long somebody should stay away.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::{LONG, block, end, until, watchdog};
+use crate::common::{LONG, block, end, until, watchdog};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

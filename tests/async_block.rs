@@ -1,11 +1,10 @@
 //! A thread waits for a future wherever it is, and whatever runtimes are around it.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
 #[path = "common/tasks.rs"]
 mod tasks;
 
-use common::*;
+use crate::common::*;
 use futures::StreamExt;
 use futures::channel::oneshot;
 use futures::future::{join_all, select};

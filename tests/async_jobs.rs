@@ -2,11 +2,10 @@
 //! nobody does any more.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
 #[path = "common/tasks.rs"]
 mod tasks;
 
-use common::*;
+use crate::common::*;
 use futures::StreamExt;
 use futures::future::join_all;
 use std::sync::Arc;

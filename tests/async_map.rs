@@ -1,11 +1,10 @@
 //! A map over items as a stream: all results, within its bounds; the first error ends it and is not buried.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
 #[path = "common/tasks.rs"]
 mod tasks;
 
-use common::*;
+use crate::common::*;
 use futures::channel::mpsc;
 use futures::{SinkExt, StreamExt, TryStreamExt, stream};
 use std::sync::Arc;

@@ -1,11 +1,10 @@
 //! Futures on the lanes: polled by workers that have nothing else in hand, ended once, and gone with their pool.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
 #[path = "common/tasks.rs"]
 mod tasks;
 
-use common::*;
+use crate::common::*;
 use futures::channel::{mpsc, oneshot};
 use futures::{SinkExt, StreamExt};
 use std::cell::Cell;

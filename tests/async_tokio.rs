@@ -1,11 +1,10 @@
 //! The bridge to tokio: tokens both ways, and waits that would hold up a runtime.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
 #[path = "common/tasks.rs"]
 mod tasks;
 
-use common::*;
+use crate::common::*;
 use std::sync::{Arc, Mutex};
 use tasks::Task;
 use tokio_util::sync::CancellationToken;

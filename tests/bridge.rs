@@ -1,9 +1,7 @@
 //! Ordinary iterators in parallel: every item once, never far ahead of the loop, whatever they do.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use proptest::prelude::*;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

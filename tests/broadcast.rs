@@ -1,9 +1,7 @@
 //! `broadcast` runs once on each of the pool's threads, whatever those are doing, and returns the results in order.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;

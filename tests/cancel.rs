@@ -1,9 +1,7 @@
 //! A cancel reaches every token below, for the first cause and once; tokens that are gone leave nothing behind.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::error::Error;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,9 +1,7 @@
 //! The clock of a pool: the limits in time of its jobs are by it, and so are the tokens of its jobs.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::{Gate, block, deadline, end, until, watchdog};
+use crate::common::{Gate, block, deadline, end, until, watchdog};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};

@@ -1,9 +1,7 @@
 //! After fork(2) a pool of the parent says what is wrong instead of hanging, and the global pool starts anew.
 #![cfg(all(unix, not(any(loom, shuttle))))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use windlass::{Pool, broadcast, join};
 

@@ -1,9 +1,7 @@
 //! Job graphs: every node runs once, after all that it depends on; results go where they are wanted, and no further.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::{Live, WIDTHS, at_each_width, deadline, watchdog};
+use crate::common::{Live, WIDTHS, at_each_width, deadline, watchdog};
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -171,7 +169,7 @@ fn one_graph_runs_several_times_at_once() {
 
 #[test]
 fn a_long_chain_is_built_run_and_dropped_on_a_small_stack() {
-    let len = common::scale(1_000_000) as u32;
+    let len = crate::common::scale(1_000_000) as u32;
     let thread = std::thread::Builder::new().stack_size(64 << 10);
     let thread = thread.spawn(move || {
         deadline(|| {

@@ -1,9 +1,7 @@
 //! The life of a run: cancelled, out of time, tried again, inside of another, in part, abandoned.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::{Gate, LONG, Live, Meeting, at_each_width, caught, throw, until, watchdog};
+use crate::common::{Gate, LONG, Live, Meeting, at_each_width, caught, throw, until, watchdog};
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::pin::pin;
@@ -148,7 +146,7 @@ fn a_node_that_runs_too_long_is_asked_to_stop() {
 fn a_node_that_waits_too_long_never_begins() {
     let pool = Pool::new(3).unwrap();
     watchdog(&pool, || {
-        for _ in 0..common::scale(50) {
+        for _ in 0..crate::common::scale(50) {
             let gate = Gate::default();
             let mut graph = GraphBuilder::new();
             graph.on_failure(OnFailure::Continue);
@@ -737,7 +735,7 @@ fn priorities_are_those_of_lanes() {
 
 #[test]
 fn a_shutdown_ends_runs_as_it_says() {
-    for width in common::WIDTHS {
+    for width in crate::common::WIDTHS {
         // Drain: to the end, priorities and attempts included.
         let pool = Pool::new(width).unwrap();
         let tries = Arc::new(AtomicU32::new(0));
@@ -749,7 +747,7 @@ fn a_shutdown_ends_runs_as_it_says() {
         let last = graph.node("last").input(node).priority(Priority::High).run(|n| n + 1);
         let graph = graph.build().unwrap();
         let handle = graph.start(&pool);
-        let report = common::deadline(|| pool.shutdown(Shutdown::Drain, LONG));
+        let report = crate::common::deadline(|| pool.shutdown(Shutdown::Drain, LONG));
         assert!(report.is_complete(), "{report:?}");
         assert_eq!(handle.wait().output(last), Some(&6));
         // No more are accepted.
@@ -770,7 +768,7 @@ fn a_shutdown_ends_runs_as_it_says() {
         });
         let handle = graph.build().unwrap().start(&pool);
         until(|| started.load(Ordering::SeqCst));
-        let report = common::deadline(|| pool.shutdown(Shutdown::CancelAll, LONG));
+        let report = crate::common::deadline(|| pool.shutdown(Shutdown::CancelAll, LONG));
         assert!(report.is_complete(), "{report:?}");
         assert_eq!(handle.wait().status(), RunStatus::Cancelled(CancelCause::Shutdown));
     }
@@ -778,7 +776,7 @@ fn a_shutdown_ends_runs_as_it_says() {
 
 #[test]
 fn a_pool_that_is_dropped_abandons_what_waits() {
-    for width in common::WIDTHS {
+    for width in crate::common::WIDTHS {
         let pool = Pool::new(width).unwrap();
         let failed = Arc::new(AtomicBool::new(false));
         let mut graph = GraphBuilder::new();
@@ -791,8 +789,8 @@ fn a_pool_that_is_dropped_abandons_what_waits() {
         let always = graph.node("always").after(node).rule(TriggerRule::Always).run(|| ());
         let handle = graph.build().unwrap().start(&pool);
         until(|| failed.load(Ordering::SeqCst));
-        common::deadline(|| drop(pool));
-        let run = common::deadline(|| handle.wait());
+        crate::common::deadline(|| drop(pool));
+        let run = crate::common::deadline(|| handle.wait());
         assert_eq!(run.status(), RunStatus::Abandoned);
         let states = [node, never, always].map(|node| run.state(node).unwrap());
         assert_eq!(states, [NodeState::Cancelled, NodeState::Cancelled, NodeState::Succeeded]);

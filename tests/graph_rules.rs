@@ -1,9 +1,7 @@
 //! What becomes of the other nodes when one fails, is skipped, or chooses.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::{Live, at_each_width, throw};
+use crate::common::{Live, at_each_width, throw};
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, proptest};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +26,7 @@ fn ending(graph: &mut GraphBuilder, name: String, outcome: DepOutcome) -> Node<(
         DepOutcome::Succeeded => graph.node(name).run(|| ()),
         DepOutcome::Failed => graph.node(name).try_run(|| Err::<(), _>("it fails")),
         // Its work runs under a token that it has cancelled, and unwinds through it.
-        DepOutcome::Cancelled => graph.node(name).run_timeout(common::LONG).run(|| {
+        DepOutcome::Cancelled => graph.node(name).run_timeout(crate::common::LONG).run(|| {
             CancelToken::current().unwrap().cancel();
             windlass::iter::repeat(1_u64).map(std::hint::black_box).sum::<u64>();
         }),
@@ -133,8 +131,8 @@ fn a_rule_that_panics_skips_its_node() {
 #[test]
 fn any_does_not_wait_for_all() {
     let pool = Pool::new(2).unwrap();
-    common::watchdog(&pool, || {
-        let gate = common::Gate::default();
+    crate::common::watchdog(&pool, || {
+        let gate = crate::common::Gate::default();
         let mut graph = lenient();
         let slow = graph.node("slow").run({
             let gate = gate.clone();
@@ -176,8 +174,8 @@ fn inputs_may_be_missing_if_they_are_said_to() {
 fn an_early_user_of_a_result_leaves_it_to_be_dropped() {
     static LIVE: Live = Live::new();
     let pool = Pool::new(2).unwrap();
-    common::watchdog(&pool, || {
-        let gate = common::Gate::default();
+    crate::common::watchdog(&pool, || {
+        let gate = crate::common::Gate::default();
         let mut graph = lenient();
         let slow = graph.node("slow").run({
             let gate = gate.clone();
@@ -249,8 +247,8 @@ fn the_skipped_know_because_of_whom() {
 #[test]
 fn failing_fast_leaves_no_running_node_uncancelled() {
     let pool = Pool::new(3).unwrap();
-    common::watchdog(&pool, || {
-        let meeting = Arc::new(common::Meeting::of(3));
+    crate::common::watchdog(&pool, || {
+        let meeting = Arc::new(crate::common::Meeting::of(3));
         let mut graph = GraphBuilder::new();
         let running: Vec<_> = (0..2)
             .map(|n| {
@@ -399,7 +397,7 @@ proptest! {
         let graph = graph.build().unwrap();
         for width in [1, 2, 8] {
             let pool = Pool::new(width).unwrap();
-            common::watchdog(&pool, || for is_recorded in [false, true] {
+            crate::common::watchdog(&pool, || for is_recorded in [false, true] {
                 ran.lock().unwrap().clear();
                 let launch = graph.on(&pool);
                 let run = if is_recorded { launch.recorded().run() } else { launch.run() };

@@ -1,9 +1,7 @@
 //! Nodes and runs out of time, and tried again, by a clock that the tests move.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::{WIDTHS, until, watchdog};
+use crate::common::{WIDTHS, until, watchdog};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -52,7 +50,7 @@ fn a_node_is_tried_again_at_its_times_and_holds_no_worker_meanwhile() {
         for tries in 1..3 {
             until(|| times.lock().unwrap().len() == tries);
             // As many jobs as there are workers, side by side: nobody waits on one.
-            let meeting = Arc::new(common::Meeting::of(pool.num_workers()));
+            let meeting = Arc::new(crate::common::Meeting::of(pool.num_workers()));
             let jobs = (0..pool.num_workers()).map(|_| {
                 let meeting = Arc::clone(&meeting);
                 pool.submit(move || meeting.attend())
@@ -87,7 +85,7 @@ fn a_policy_gives_up() {
             let policy = never.clone().attempts(4).retry_panics(yes);
             graph.node(format!("{yes}")).retry(policy).run(move || {
                 count.fetch_add(1, Ordering::SeqCst);
-                common::throw::<u8>(1)
+                crate::common::throw::<u8>(1)
             })
         });
         let run = graph.build().unwrap().run(pool);

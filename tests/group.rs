@@ -1,9 +1,7 @@
 //! Groups: members are waited for, limited, cancelled and counted together.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::{Gate, LONG, Live, Meeting, at_each_width, block, end, throw, until, watchdog};
+use crate::common::{Gate, LONG, Live, Meeting, at_each_width, block, end, throw, until, watchdog};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -250,7 +248,7 @@ fn as_many_waiting_workers_as_there_are_finish_at_any_depth() {
         group.wait(Join::all()).unwrap().into_iter().sum()
     }
     for spares in [0, 4] {
-        for width in common::WIDTHS {
+        for width in crate::common::WIDTHS {
             let pool = Pool::builder().workers(width).max_spare_workers(spares).build().unwrap();
             watchdog(&pool, || {
                 let jobs: Vec<_> = (0..2 * width)
@@ -427,7 +425,8 @@ fn panics_of_members_results_joiners_and_hooks_leave_the_pool_whole() {
         drop(group);
         let group = pool.group("joiner").open();
         group.submit(|| 1).unwrap();
-        let thrown: &str = common::caught(|| group.wait(Join::fold((), |(), _| throw("joiner"))));
+        let thrown: &str =
+            crate::common::caught(|| group.wait(Join::fold((), |(), _| throw("joiner"))));
         assert_eq!(thrown, "joiner");
         group.submit(|| 2).unwrap();
         assert_eq!(group.wait(Join::all()).unwrap(), [2]);

@@ -1,9 +1,7 @@
 //! Groups: how many members run, how they are cancelled and dropped, and that the books are right.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::{Gate, Live, WIDTHS, at_each_width, block, end, scale, throw, until, watchdog};
+use crate::common::{Gate, Live, WIDTHS, at_each_width, block, end, scale, throw, until, watchdog};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +11,7 @@ use windlass::{
     Join, Pool, Priority, QueueLimits, RetryPolicy, Shutdown, SubmitError, WhenFull,
 };
 
-const LONG: Duration = common::LONG;
+const LONG: Duration = crate::common::LONG;
 
 /// Counts those that are inside.
 #[derive(Default)]
@@ -373,7 +371,7 @@ fn a_dropped_group_cancels_a_detached_one_does_not_a_guard_waits() {
     at_each_width(|pool| {
         let (gate, blockers) = block(pool);
         let runs = Arc::new(AtomicUsize::new(0));
-        let fill = |group: &Group<common::Token<'static>>| {
+        let fill = |group: &Group<crate::common::Token<'static>>| {
             for _ in 0..5 {
                 let (runs, token) = (Arc::clone(&runs), LIVE.token());
                 group
@@ -407,7 +405,7 @@ fn a_dropped_group_cancels_a_detached_one_does_not_a_guard_waits() {
         assert_eq!(runs.load(SeqCst), 10);
 
         // By a panic.
-        let thrown: &str = common::caught(|| {
+        let thrown: &str = crate::common::caught(|| {
             pool.group("run").limit(1).run(|group| {
                 fill(group);
                 throw::<&str>("thrown")
@@ -562,7 +560,9 @@ fn the_books_are_right_under_a_random_mix_of_everything() {
                             let job = match dice.roll(12) {
                                 0 => target.submit_with(|_| throw("no")).map_err(drop),
                                 1 => target
-                                    .submit_fallible(|| Err::<common::Token<'static>, _>("no"))
+                                    .submit_fallible(|| {
+                                        Err::<crate::common::Token<'static>, _>("no")
+                                    })
                                     .map_err(drop),
                                 2 => {
                                     let handle = target.handle();

@@ -1,9 +1,7 @@
 //! Loops under a cancel token end early and say so; what work belongs to travels with it.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::collections::HashSet;
 // Or the compiler adds up an endless row of ones by a multiplication.
 use std::hint::black_box;

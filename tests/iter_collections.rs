@@ -2,9 +2,7 @@
 //! ordinary iterators, each dropped exactly once whatever panics.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use proptest::prelude::*;
 use std::borrow::Cow;
 use std::cmp::Ordering;

@@ -2,9 +2,7 @@
 //! panic anywhere drops everything once.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use proptest::prelude::*;
 use std::cmp::Ordering as Order;
 use std::ops::ControlFlow;

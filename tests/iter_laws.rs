@@ -3,7 +3,6 @@
 //! iterator. Without threads, so each failure is one for good.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
 #[path = "common/loops.rs"]
 mod loops;
 
@@ -445,8 +444,9 @@ fn a_fuse_ends_a_batch_that_has_begun() {
         let mut batch: Box<dyn Iterator<Item = u32>> =
             if from_back { Box::new(right.take_back(10)) } else { Box::new(right.take_front(10)) };
         assert!(batch.next().is_some());
-        let panicked =
-            common::panics(|| left.take_front(10).inspect(|_| common::throw(())).count());
+        let panicked = crate::common::panics(|| {
+            left.take_front(10).inspect(|_| crate::common::throw(())).count()
+        });
         assert!(panicked);
         assert_eq!(batch.next(), None);
     }
@@ -459,7 +459,10 @@ fn a_fuse_that_has_blown_changes_no_length() {
     // SAFETY: the iterator stays here until the sources are gone.
     let (mut left, right) = unsafe { iter.source() }.split_at(5);
     let before = right.len();
-    assert!(common::panics(|| left.take_front(2).inspect(|_| common::throw(())).count()));
+    assert!(crate::common::panics(|| left
+        .take_front(2)
+        .inspect(|_| crate::common::throw(()))
+        .count()));
     assert_eq!(right.len(), before);
     let (mut a, mut b) = right.split_at(before / 2);
     let (in_a, in_b) = (a.len(), b.len());

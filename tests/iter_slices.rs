@@ -2,11 +2,10 @@
 //! however the slice is cut, and from either end where the length is known.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
 #[path = "common/sources.rs"]
 mod sources;
 
-use common::*;
+use crate::common::*;
 use proptest::prelude::*;
 use sources::{Dice, eat, eat_both, meet};
 use std::fmt::Debug;

@@ -2,9 +2,7 @@
 //! cuts, trees, tuples.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use proptest::prelude::*;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,9 +1,7 @@
 //! Sources without threads: cut and eaten at random, or in the worst way, as a driver might.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use proptest::prelude::*;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,9 +1,7 @@
 //! From parallel to sequential: in order, complete, with bounded memory; and reports of progress.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

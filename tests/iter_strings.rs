@@ -2,11 +2,10 @@
 //! however the text is cut; strings are collected from, and drained of, the same characters.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
 #[path = "common/sources.rs"]
 mod sources;
 
-use common::*;
+use crate::common::*;
 use proptest::prelude::*;
 use sources::{Dice, eat, eat_both, meet};
 use std::borrow::Cow;

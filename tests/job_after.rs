@@ -1,9 +1,7 @@
 //! Jobs start when the jobs that they wait for have ended, hold nothing until then, and end with them.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

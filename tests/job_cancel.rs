@@ -1,9 +1,7 @@
 //! A job that is cancelled, or whose time is up, ends in exactly one way, and everybody hears of it.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,9 +1,7 @@
 //! What runs in a job sees that job, wherever it runs, and nothing else does.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use windlass::prelude::*;
 use windlass::{JobId, Pool, Priority, join, scope};
 

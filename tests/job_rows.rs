@@ -2,9 +2,7 @@
 //! each can be run by another worker, in its order, and given up by itself.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use windlass::{CancelOutcome, JobError, Pool, Priority, submit};

@@ -1,9 +1,7 @@
 //! A pool ends as it is told to: each job has the documented end, nothing is lost, and the threads are gone.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

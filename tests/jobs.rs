@@ -1,9 +1,7 @@
 //! Jobs: each that is accepted ends once, and its handle tells how, in whichever way it is asked.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::cell::Cell;
 use std::error::Error;
 use std::pin::Pin;

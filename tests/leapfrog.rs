@@ -2,9 +2,7 @@
 //! as the program's own recursion.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use windlass::{Pool, join, scope};

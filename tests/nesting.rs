@@ -1,9 +1,7 @@
 //! Pools nest in one another and in themselves, in any order and at any width, and nothing blocks.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use windlass::{Pool, broadcast, join, par_map, scope};

@@ -1,9 +1,7 @@
 //! The `par_*` functions do what the plain loop does, in its order, and drop everything exactly once.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use proptest::prelude::*;
 use std::collections::HashSet;
 use std::fmt::Debug;

@@ -1,9 +1,7 @@
 //! rayon's iterators give on Windlass what plain loops give, on Windlass's threads alone.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use indexmap::{IndexMap, IndexSet};
 use rayon::iter::plumbing::{Consumer, Folder, Reducer, UnindexedConsumer};
 use rayon::prelude::*;

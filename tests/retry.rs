@@ -1,9 +1,7 @@
 //! A job that fails is tried again, after a time in which it holds nothing, and ends once.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

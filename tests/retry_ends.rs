@@ -1,9 +1,7 @@
 //! However a job that may be tried again comes to its end, it ends once, and leaves nothing behind.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

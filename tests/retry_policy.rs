@@ -2,9 +2,7 @@
 //! same for the same seed, budgets.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use proptest::prelude::*;
 use std::time::Duration;
 use windlass::{

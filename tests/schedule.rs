@@ -1,9 +1,7 @@
 //! Schedules: when runs are made, what becomes of those that overlap or are missed, and how a series ends.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::{Gate, at_each_width, deadline, throw, until, watchdog};
+use crate::common::{Gate, at_each_width, deadline, throw, until, watchdog};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

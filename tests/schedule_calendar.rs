@@ -1,9 +1,7 @@
 //! Schedules by the calendar, on a wall clock that is set and a machine that is suspended.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::watchdog;
+use crate::common::watchdog;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use windlass::schedule::{

@@ -1,9 +1,7 @@
 //! `scope` waits for every task that was spawned into it, runs each once, and hands on the first panic.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -1,9 +1,7 @@
 //! Tasks of a scope that have a name, a priority, a token.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::{at_each_width, caught, throw, watchdog};
+use crate::common::{at_each_width, caught, throw, watchdog};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use windlass::{CancelToken, Pool, Priority, task_name};

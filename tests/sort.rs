@@ -1,9 +1,7 @@
 //! The parallel sorts order what std's do, as those would, keep every element, and cost no more.
 #![cfg(not(any(loom, shuttle)))]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::cmp::{Ordering, Reverse};

@@ -10,7 +10,7 @@ use super::board::Board;
 use super::drain::Drain;
 use super::gate::Gate;
 use super::life::Phase;
-use super::options::JobOptions;
+use super::options::{Extra, JobOptions};
 use super::raw::Raw;
 use super::reference::{JobRef, JobState};
 use crate::engine::registry::{self, Registry};
@@ -253,7 +253,7 @@ pub(super) fn pace(registry: &Registry, gate: Gate, job: Raw) -> Option<Gate> {
     let extra = job.extra().expect("a job with a gate has options");
     let entrance = board.entrance().filter(|_| extra.take_paced());
     let Some(entrance) = entrance else { return Some(gate) };
-    let bucket = entrance.admission.rate(&extra.ticket).expect("a job that is paced has a rate");
+    let bucket = entrance.admission.rate(&extra.ticket()).expect("a job that is paced has a rate");
     let now = entrance.now(board);
     let begins = bucket.take_next(now);
     if begins <= now {
@@ -334,7 +334,7 @@ pub(super) fn give_back(board: &Board, ticket: &Ticket, held: Held) {
 
 impl Raw {
     fn ticket(self) -> Ticket {
-        self.extra().map_or(Ticket::PLAIN, |extra| extra.ticket)
+        self.extra().map_or(Ticket::PLAIN, Extra::ticket)
     }
 
     /// It starts. The caller has claimed it.

@@ -97,8 +97,9 @@ pub(crate) struct Extra {
     pub(super) member: Option<Arc<dyn Member>>,
     /// In a box, as few jobs have any of it, and many may wait.
     rare: Option<Box<Rare>>,
-    /// What it counts for where jobs are limited.
-    pub(super) ticket: Ticket,
+    /// What it counts for where jobs are limited: its kind, its level; its weight is rare.
+    kind: Option<u16>,
+    level: u8,
     /// When it could start, in ticks; 0: when it was submitted.
     pub(super) ready: AtomicU64,
     /// What will end it if nothing else does.
@@ -111,6 +112,8 @@ struct Rare {
     extensions: Extensions,
     run_timeout: Option<Duration>,
     deadline: Option<Instant>,
+    /// None: 1.
+    weight: Option<u64>,
     /// Whether its kind has a time before which it must not begin.
     is_paced: AtomicBool,
 }
@@ -140,6 +143,19 @@ impl Limits {
 impl Extra {
     pub(super) fn named(name: Cow<'static, str>) -> Self {
         Extra { name, ..Extra::default() }
+    }
+
+    /// What it counts for where jobs are limited.
+    pub(super) fn ticket(&self) -> Ticket {
+        let weight = self.rare.as_ref().and_then(|rare| rare.weight);
+        Ticket { weight: weight.unwrap_or(1), level: self.level, kind: self.kind }
+    }
+
+    pub(super) fn set_ticket(&mut self, ticket: Ticket) {
+        (self.level, self.kind) = (ticket.level, ticket.kind);
+        if ticket.weight != 1 {
+            self.rare_mut().weight = Some(ticket.weight);
+        }
     }
 
     fn rare_mut(&mut self) -> &mut Rare {

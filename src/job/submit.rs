@@ -131,7 +131,7 @@ fn accept_to<X: Options, C: Work>(
     panic::watch();
     let board = Board::of(registry);
     let Terms { extra, level, is_timed, token, door } = terms;
-    let ticket = extra.extra().map_or(Ticket::PLAIN, |extra| extra.ticket);
+    let ticket = extra.extra().map_or(Ticket::PLAIN, Extra::ticket);
     if board.mode() != Mode::Open {
         if let Door::With(held) = door {
             admit::give_back(board, &ticket, held);
@@ -608,8 +608,9 @@ impl<'a> JobBuilder<'a> {
         let JobBuilder { options, mut extra, token, deadline, after: dependencies, group, .. } =
             self;
         let board = Board::of(registry);
-        extra.ticket = admit::ticket(board, &options);
-        let is_paced = admit::is_paced(board, &extra.ticket);
+        let ticket = admit::ticket(board, &options);
+        extra.set_ticket(ticket);
+        let is_paced = admit::is_paced(board, &ticket);
         if is_paced {
             extra.set_paced();
         }

@@ -257,6 +257,10 @@ impl Queue {
         // A slot's number is less than `NO_SLOT`, which so many timers (300 GiB) never reach.
         let slot = u32::try_from(self.slots.len()).unwrap_or(NO_SLOT);
         assert!(slot < NO_SLOT, "too many timers are pending");
+        if self.slots.len() == self.slots.capacity() {
+            // By an eighth, not by half: what waits in great numbers shall be small.
+            self.slots.reserve_exact((self.slots.len() / 8).max(64));
+        }
         self.slots.push(new(0));
         slot
     }

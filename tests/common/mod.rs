@@ -237,12 +237,15 @@ const CHILD: &str = "WINDLASS_TEST_CHILD";
 /// of the calling test. The child must end well and in time.
 #[track_caller]
 pub(crate) fn in_child(test: &str, env: &[(&str, &str)], body: impl FnOnce()) -> String {
-    if std::env::var(CHILD).is_ok_and(|name| name == test) {
+    // The file is the module.
+    let file = std::path::Path::new(std::panic::Location::caller().file());
+    let test = &format!("{}::{test}", file.file_stem().expect("a source").to_string_lossy());
+    if std::env::var(CHILD).is_ok_and(|name| name == *test) {
         deadline(body);
         return String::new();
     }
     let mut command = Command::new(std::env::current_exe().expect("the path of this test"));
-    command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
+    command.args([test.as_str(), "--exact", "--nocapture", "--test-threads=1"]);
     command.env_remove("WINDLASS_NUM_THREADS").env(CHILD, test).envs(env.iter().copied());
     finish(command)
 }

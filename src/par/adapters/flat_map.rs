@@ -258,10 +258,13 @@ where
             };
             if let Some(item) = stash.pop_front() {
                 so_far = each(so_far, item, stash);
-            } else if base.is_empty() {
-                return so_far;
             } else {
-                let n = (limit / *weight).clamp(1, base.len());
+                // Once: what a bridge expects may shrink, as others eat of it.
+                let len = base.len();
+                if len == 0 {
+                    return so_far;
+                }
+                let n = (limit / *weight).clamp(1, len);
                 so_far = base.take_front(n).fold(so_far, |so_far, item| each(so_far, item, stash));
                 // What a `filter` below has dropped counts as well.
                 num_outer = num_outer.max(n.saturating_sub(stash.len()));
