@@ -488,7 +488,7 @@ fn many_are_let_in_as_far_as_there_is_room() {
             watchdog(&pool, || {
                 let handles = pool.submit_many((0..5 * limit as u64).map(|n| move || n));
                 let sum: u64 = handles.into_iter().map(|handle| handle.wait().unwrap()).sum();
-                assert_eq!(sum, (0..5 * limit as u64).sum());
+                assert_eq!(sum, (0..5 * limit as u64).sum::<u64>());
                 assert_all_back(&pool, limit);
             });
         }

@@ -170,7 +170,7 @@ fn it_waits_whatever_the_pool_does_with_others() {
                 }
                 sum
             });
-            assert_eq!(sum, (0..scale(500) as u64).sum());
+            assert_eq!(sum, (0..scale(500) as u64).sum::<u64>());
             assert_eq!(pool.queue_stats().queued, Some(0));
         });
     }

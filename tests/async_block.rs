@@ -1,16 +1,13 @@
 //! A thread waits for a future wherever it is, and whatever runtimes are around it.
 #![cfg(not(any(loom, shuttle)))]
 
-#[path = "common/tasks.rs"]
-mod tasks;
-
 use crate::common::*;
+use crate::tasks::Yields;
 use futures::StreamExt;
 use futures::channel::oneshot;
 use futures::future::{join_all, select};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use tasks::Yields;
 use windlass::{Pool, as_completed, block_on};
 
 #[test]

@@ -2,17 +2,14 @@
 //! nobody does any more.
 #![cfg(not(any(loom, shuttle)))]
 
-#[path = "common/tasks.rs"]
-mod tasks;
-
 use crate::common::*;
+use crate::tasks::{Task, in_each_executor};
 use futures::StreamExt;
 use futures::future::join_all;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
-use tasks::{Task, in_each_executor};
 use windlass::iter::ParallelIterator as _;
 use windlass::{
     AsCompleted, Bound, CancelCause, JobError, Pool, Priority, SubmitError, TimeoutPhase,

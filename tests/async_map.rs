@@ -1,16 +1,13 @@
 //! A map over items as a stream: all results, within its bounds; the first error ends it and is not buried.
 #![cfg(not(any(loom, shuttle)))]
 
-#[path = "common/tasks.rs"]
-mod tasks;
-
 use crate::common::*;
+use crate::tasks::{Task, in_each_executor};
 use futures::channel::mpsc;
 use futures::{SinkExt, StreamExt, TryStreamExt, stream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
-use tasks::{Task, in_each_executor};
 use windlass::iter::ParallelIterator as _;
 use windlass::{
     Bound, JobError, JobOptions, MapError, Pool, Priority, Shutdown, block_on, checkpoint,
@@ -38,7 +35,7 @@ fn every_executor_drives_it() {
     at_each_width(|pool| {
         in_each_executor(async || {
             let input = stream::iter(0..20).then(|n| async move {
-                tasks::Yields(n % 3).await;
+                crate::tasks::Yields(n % 3).await;
                 n
             });
             let options = JobOptions::default().priority(Priority::High);

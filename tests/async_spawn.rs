@@ -1,10 +1,8 @@
 //! Futures on the lanes: polled by workers that have nothing else in hand, ended once, and gone with their pool.
 #![cfg(not(any(loom, shuttle)))]
 
-#[path = "common/tasks.rs"]
-mod tasks;
-
 use crate::common::*;
+use crate::tasks::{Task, Yields, in_each_executor};
 use futures::channel::{mpsc, oneshot};
 use futures::{SinkExt, StreamExt};
 use std::cell::Cell;
@@ -13,7 +11,6 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use tasks::{Task, Yields, in_each_executor};
 use windlass::iter::ParallelIterator as _;
 use windlass::{CancelCause, JobError, Pool, Priority, Shutdown, block_on, join, scope};
 

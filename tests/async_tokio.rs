@@ -1,12 +1,9 @@
 //! The bridge to tokio: tokens both ways, and waits that would hold up a runtime.
 #![cfg(not(any(loom, shuttle)))]
 
-#[path = "common/tasks.rs"]
-mod tasks;
-
 use crate::common::*;
+use crate::tasks::Task;
 use std::sync::{Arc, Mutex};
-use tasks::Task;
 use tokio_util::sync::CancellationToken;
 use windlass::iter::ParallelIterator as _;
 use windlass::{CancelToken, JobHandle, Pool, as_completed, block_on, tokio_compat};

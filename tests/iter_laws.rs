@@ -3,10 +3,7 @@
 //! iterator. Without threads, so each failure is one for good.
 #![cfg(not(any(loom, shuttle)))]
 
-#[path = "common/loops.rs"]
-mod loops;
-
-use loops::config;
+use crate::loops::config;
 use proptest::prelude::*;
 use std::fmt::Debug;
 use windlass::iter::{IndexedSource, Source};

@@ -2,12 +2,9 @@
 //! however the slice is cut, and from either end where the length is known.
 #![cfg(not(any(loom, shuttle)))]
 
-#[path = "common/sources.rs"]
-mod sources;
-
 use crate::common::*;
+use crate::sources::{Dice, eat, eat_both, meet};
 use proptest::prelude::*;
-use sources::{Dice, eat, eat_both, meet};
 use std::fmt::Debug;
 use std::sync::OnceLock;
 use std::time::Duration;

@@ -2,12 +2,9 @@
 //! however the text is cut; strings are collected from, and drained of, the same characters.
 #![cfg(not(any(loom, shuttle)))]
 
-#[path = "common/sources.rs"]
-mod sources;
-
 use crate::common::*;
+use crate::sources::{Dice, eat, eat_both, meet};
 use proptest::prelude::*;
-use sources::{Dice, eat, eat_both, meet};
 use std::borrow::Cow;
 use std::fmt::Debug;
 use std::ops::Bound;

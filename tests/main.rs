@@ -3,6 +3,12 @@
 #![cfg(not(any(loom, shuttle)))]
 
 mod common;
+#[path = "common/loops.rs"]
+mod loops;
+#[path = "common/sources.rs"]
+mod sources;
+#[path = "common/tasks.rs"]
+mod tasks;
 
 mod admission;
 mod admission_async;
