@@ -202,6 +202,7 @@ impl<T> JobHandle<T> {
     /// it has completed.
     ///
     /// ```
+    /// use windlass::prelude::*;
     /// use windlass::{CancelOutcome, JobError, Pool};
     ///
     /// let pool = Pool::new(1)?;
@@ -226,6 +227,8 @@ impl<T> JobHandle<T> {
     /// Makes the drop of the handle cancel the job, as [`cancel`](Self::cancel) does.
     ///
     /// ```
+    /// use windlass::prelude::*;
+    ///
     /// let pool = windlass::Pool::new(1)?;
     /// let job = {
     ///     let handle = pool.submit(|| windlass::iter::repeat(1_u64).map(std::hint::black_box).sum::<u64>());

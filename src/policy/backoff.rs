@@ -32,7 +32,7 @@ use std::time::Duration;
 /// assert_eq!(first_five(Backoff::linear(ms(10), ms(5))), [10, 15, 20, 25, 30].map(ms));
 /// assert_eq!(first_five(Backoff::exponential(ms(10), 2.0)), [10, 20, 40, 80, 160].map(ms));
 /// assert_eq!(first_five(Backoff::fibonacci(ms(10))), [10, 10, 20, 30, 50].map(ms));
-/// let own = || [ms(1), ms(7)].into_iter();
+/// let own = move || [ms(1), ms(7)].into_iter();
 /// assert_eq!(first_five(Backoff::custom(own)), [1, 7].map(ms));
 /// ```
 #[derive(Clone, Debug)]
