@@ -27,7 +27,10 @@ fn read(nth: usize) -> Vec<u8> {
 /// The slow stage: some checksum, a few times over.
 fn digest(chunk: &[u8]) -> u64 {
     (0..20).fold(0, |sum, round| {
-        chunk.iter().fold(sum, |sum: u64, byte| sum.rotate_left(5) ^ u64::from(*byte) ^ round)
+        chunk.iter().fold(sum, |sum: u64, byte| {
+            // FNV-1a, with the round in it.
+            (sum ^ u64::from(*byte) ^ round).wrapping_mul(0x0100_0000_01b3)
+        })
     })
 }
 
