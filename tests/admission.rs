@@ -16,7 +16,7 @@ use windlass::{
 
 /// Keeps every worker busy until the gate is opened. They come in one by one, however little room
 /// there is, and count as running.
-fn block(pool: &Pool) -> (Gate, Vec<JobHandle<()>>) {
+pub(crate) fn block(pool: &Pool) -> (Gate, Vec<JobHandle<()>>) {
     let gate = Gate::default();
     let started = Arc::new(Meeting::of(pool.num_workers() + 1));
     let blockers = (0..pool.num_workers()).map(|_| {

@@ -1,7 +1,8 @@
 //! A pool that pushes others out to make room, and one that tells when its queue is long.
 #![cfg(not(any(loom, shuttle)))]
 
-use crate::common::{Gate, LONG, Live, Meeting, WIDTHS, end, scale, throw, watchdog};
+use crate::admission::block;
+use crate::common::{LONG, Live, WIDTHS, end, scale, throw, watchdog};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
@@ -16,22 +17,6 @@ fn bounded(width: usize, limits: impl Into<QueueLimits>) -> Pool {
 
 fn dropping(bound: Bound, when_full: WhenFull) -> QueueLimits {
     QueueLimits::new(bound).when_full(when_full)
-}
-
-/// Keeps every worker busy until the gate is opened.
-fn block(pool: &Pool) -> (Gate, Vec<JobHandle<()>>) {
-    let gate = Gate::default();
-    let started = Arc::new(Meeting::of(pool.num_workers() + 1));
-    let blockers = (0..pool.num_workers()).map(|_| {
-        let (gate, started) = (gate.clone(), Arc::clone(&started));
-        pool.reserve().unwrap().submit(move || {
-            started.attend();
-            gate.wait();
-        })
-    });
-    let blockers = blockers.collect();
-    started.attend();
-    (gate, blockers)
 }
 
 fn is_evicted<T>(handle: &JobHandle<T>) -> bool {
