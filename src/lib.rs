@@ -221,8 +221,8 @@ pub use par::{
 };
 pub use policy::group::{Group, GroupHandle, Join};
 pub use policy::{
-    Backoff, Bound, GiveUp, Jitter, Priority, QueueEvent, QueueLimits, QueueStats, Rate,
-    RetryBudget, RetryPolicy, Retryable, Transience, WhenFull,
+    Backoff, Bound, GiveUp, HedgeBuilder, Hedged, Jitter, Priority, QueueEvent, QueueLimits,
+    QueueStats, Rate, RetryBudget, RetryPolicy, Retryable, Transience, WhenFull,
 };
 pub use pool::Pool;
 #[cfg(any(test, feature = "test-util"))]

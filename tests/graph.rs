@@ -1,7 +1,7 @@
 //! Job graphs: every node runs once, after all that it depends on; results go where they are wanted, and no further.
 #![cfg(not(any(loom, shuttle)))]
 
-use crate::common::{Live, WIDTHS, at_each_width, deadline, watchdog};
+use crate::common::{Live, WIDTHS, at_each_width, deadline, forever, watchdog};
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -140,7 +140,7 @@ proptest! {
 #[test]
 fn one_graph_runs_several_times_at_once() {
     at_each_width(|pool| {
-        let live: &'static Live = Box::leak(Box::new(Live::new()));
+        let live = forever(Live::new());
         let mut graph = GraphBuilder::new();
         let sources: Vec<_> =
             (0..50_u64).map(|n| graph.unnamed().run(move || (n, live.token()))).collect();

@@ -1,7 +1,9 @@
 //! The life of a run: cancelled, out of time, tried again, inside of another, in part, abandoned.
 #![cfg(not(any(loom, shuttle)))]
 
-use crate::common::{Gate, LONG, Live, Meeting, at_each_width, caught, throw, until, watchdog};
+use crate::common::{
+    Gate, LONG, Live, Meeting, at_each_width, caught, forever, throw, until, watchdog,
+};
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::pin::pin;
@@ -199,7 +201,7 @@ fn a_run_that_is_not_done_in_time_is_stopped() {
 #[test]
 fn a_node_is_tried_again_while_nobody_waits_on_a_worker() {
     at_each_width(|pool| {
-        let live: &'static Live = Box::leak(Box::new(Live::new()));
+        let live = forever(Live::new());
         let tries = Arc::new(AtomicU32::new(0));
         let mut graph = GraphBuilder::new();
         let input = graph.node("input").run(move || (5, live.token()));

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use windlass::Pool;
 use windlass::iter::Either;
@@ -330,15 +330,6 @@ impl Hash for Key<'_> {
 
 const LEN: usize = 41;
 
-/// Counters that live for ever, because the items refer to them and `Drop` could see it. They are
-/// kept where a search for leaks finds them.
-fn kept_drops() -> &'static Drops {
-    static KEPT: Mutex<Vec<&'static Drops>> = Mutex::new(Vec::new());
-    let drops: &'static Drops = Box::leak(Box::new(Drops::new(LEN)));
-    KEPT.lock().unwrap().push(drops);
-    drops
-}
-
 /// A loop that panics at each position in turn, and a search that ends there: in both cases every
 /// item is dropped once.
 fn check_drops<'a, I>(make: impl Fn(&'a Drops) -> I + Sync, index_of: fn(&I::Item) -> usize)
@@ -347,7 +338,7 @@ where
 {
     for bad in 0..LEN {
         in_each_pool(|| {
-            let drops: &'a Drops = kept_drops();
+            let drops: &'a Drops = forever(Drops::new(LEN));
             let thrown: usize = caught(|| {
                 make(drops).for_each(|item| {
                     if index_of(&item) == bad {
@@ -361,14 +352,14 @@ where
             assert_eq!(thrown, bad);
             drops.assert_each_once();
 
-            let drops: &'a Drops = kept_drops();
+            let drops: &'a Drops = forever(Drops::new(LEN));
             let found = make(drops).find_any(|item| index_of(item) == bad);
             assert_eq!(found.as_ref().map(index_of), Some(bad));
             drop(found);
             drops.assert_each_once();
         });
     }
-    let drops: &'a Drops = kept_drops();
+    let drops: &'a Drops = forever(Drops::new(LEN));
     drop(make(drops));
     drops.assert_each_once();
 }

@@ -316,8 +316,7 @@ fn submissions_against_a_shutdown_are_accepted_or_given_back() {
             let drops = Drops::new(4 * 100);
             let (ran, back) = (AtomicUsize::new(0), AtomicUsize::new(0));
             // Jobs borrow nothing that ends, so this does not.
-            let counts: &'static _ = Box::leak(Box::new((drops, ran, back)));
-            let (drops, ran, back) = counts;
+            let (drops, ran, back) = forever((drops, ran, back));
             let start = Meeting::of(5);
             let resolved: Vec<_> = std::thread::scope(|s| {
                 let submitters: Vec<_> = (0..4)

@@ -35,6 +35,8 @@ mod graph_rules;
 mod graph_time;
 mod group;
 mod group_limits;
+#[cfg(feature = "test-util")]
+mod hedge;
 mod iter_cancel;
 mod iter_collections;
 mod iter_consumers;

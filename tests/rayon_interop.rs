@@ -529,7 +529,7 @@ fn callers_from_outside_share_a_pool_that_is_too_narrow() {
 #[test]
 fn rayons_pool_is_not_started() {
     in_child("rayons_pool_is_not_started", &[], || {
-        let pool = Pool::new(3).unwrap();
+        let pool = Pool::builder().workers(3).max_spare_workers(0).build().unwrap();
         pool.broadcast(|_| ());
         let before = num_threads();
         let v: Vec<usize> = (0..5_000).collect();

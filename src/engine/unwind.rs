@@ -19,9 +19,11 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Payload> {
 /// payload beside the one that is being propagated, or the result of a half whose other half
 /// panicked.
 pub(crate) fn drop_quietly<T>(value: T) {
-    if let Err(payload) = catch(|| drop(value)) {
-        // A payload whose own drop panics again could go on for ever; forgetting it leaks one box.
-        std::mem::forget(payload);
+    if let Err(payload) = catch(|| drop(value))
+        && let Err(again) = catch(|| drop(payload))
+    {
+        // A payload whose own drop panics could go on for ever; forgetting it leaks one box.
+        std::mem::forget(again);
     }
 }
 

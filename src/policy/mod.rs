@@ -18,12 +18,14 @@ pub(crate) mod admission;
 mod backoff;
 mod budget;
 pub(crate) mod group;
+mod hedge;
 mod priority;
 mod retry;
 
 pub use admission::{Bound, QueueEvent, QueueLimits, QueueStats, Rate, WhenFull};
 pub use backoff::{Backoff, Jitter};
 pub use budget::RetryBudget;
+pub use hedge::{HedgeBuilder, Hedged};
 pub use priority::Priority;
 pub use retry::{GiveUp, RetryPolicy, Retryable, Transience};
 pub(crate) use retry::{Moment, Progress, seed_of};

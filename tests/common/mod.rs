@@ -72,6 +72,16 @@ pub(crate) fn throw<T: Any + Send>(value: T) -> ! {
     resume_unwind(Box::new(value))
 }
 
+/// Keeps `value` for good, where a search for leaks finds it: for items that refer to it for as
+/// long as a `'static` closure lives.
+pub(crate) fn forever<T: Any + Send + Sync>(value: T) -> &'static T {
+    static KEPT: std::sync::Mutex<Vec<&'static (dyn Any + Send + Sync)>> =
+        std::sync::Mutex::new(Vec::new());
+    let value: &'static T = Box::leak(Box::new(value));
+    KEPT.lock().unwrap().push(value);
+    value
+}
+
 /// Runs `f`, which must panic with a `T`.
 #[track_caller]
 pub(crate) fn caught<T: Any, R>(f: impl FnOnce() -> R) -> T {

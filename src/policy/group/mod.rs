@@ -41,6 +41,7 @@ pub use submit::MemberBuilder;
 use self::core::{Core, Done};
 use self::waiting::Ticket;
 use crate::Priority;
+use crate::engine::registry::Registry;
 use crate::job::{CancelCause, CancelToken, Enlist, JobHandle};
 use std::fmt;
 use std::marker::PhantomData;
@@ -200,6 +201,11 @@ impl<T: Send + 'static> GroupHandle<T> {
 
     pub(crate) fn as_enlist(&self) -> Arc<dyn Enlist> {
         Arc::clone(&self.core) as Arc<dyn Enlist>
+    }
+
+    /// Its pool, if it is still there.
+    pub(crate) fn registry(&self) -> Option<Arc<Registry>> {
+        self.core.registry()
     }
 
     /// The group's name, behind those of the groups above: `"etl/load"`.
