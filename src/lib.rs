@@ -101,6 +101,7 @@
 //! - [`JobBuilder::after`]: a job that starts when others have ended; [`graph`]: whole graphs, typed,
 //!   built once and run often.
 //! - [`JobBuilder::retry`]: a job that is tried again when it fails, and holds nothing meanwhile.
+//! - [`Pool::hedge`]: a second copy of what takes long; the first that succeeds counts.
 //! - [`Pool::group`]: jobs that are limited, waited for, cancelled and counted together.
 //! - [`PoolBuilder::queue`]: limits on what a pool takes in, and what becomes of the rest.
 //! - [`Pool::schedule`]: jobs at a time, or again and again: [`guide::schedules`].

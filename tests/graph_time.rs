@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use windlass::graph::{GraphBuilder, NodeError, NodeState, OnFailure, RunStatus, TriggerRule};
-use windlass::{CancelToken, Clock, ManualClock, Pool, RetryPolicy, TimeoutPhase};
+use windlass::{Backoff, CancelToken, Clock, ManualClock, Pool, RetryPolicy, TimeoutPhase};
 
 /// When what began.
 type Log = Arc<Mutex<Vec<Duration>>>;
@@ -44,7 +44,11 @@ fn a_node_is_tried_again_at_its_times_and_holds_no_worker_meanwhile() {
     at_each_width_by_hand(|pool, clock| {
         let (times, body) = flaky(clock, 2);
         let mut graph = GraphBuilder::new();
-        let node = graph.node("node").retry(RetryPolicy::fixed(SECOND).attempts(3)).try_run(body);
+        // Far apart: the clock may be moved once more after an attempt has begun.
+        let delays = Backoff::custom(|| [SECOND, 1_000 * SECOND].into_iter());
+        let policy =
+            RetryPolicy::fixed(SECOND).backoff(delays).max_delay(2_000 * SECOND).attempts(3);
+        let node = graph.node("node").retry(policy).try_run(body);
         let last = graph.node("last").input(node).run(|tries| tries * 10);
         let handle = graph.build().unwrap().start(pool);
         for tries in 1..3 {
@@ -59,14 +63,14 @@ fn a_node_is_tried_again_at_its_times_and_holds_no_worker_meanwhile() {
             assert!(!handle.is_finished());
             // The timer is set when the body has returned.
             while times.lock().unwrap().len() == tries {
-                clock.advance(SECOND);
+                clock.advance(if tries == 1 { SECOND } else { 1_000 * SECOND });
                 std::thread::yield_now();
             }
         }
         let run = handle.wait();
         assert_eq!((run.output(last), run.attempts(node)), (Some(&30), 3));
         let times = times.lock().unwrap();
-        assert!(times[0] == Duration::ZERO && times[1] >= SECOND && times[2] >= 2 * SECOND);
+        assert!(times[0] == Duration::ZERO && times[1] >= SECOND && times[2] >= 1_001 * SECOND);
     });
 }
 

@@ -93,13 +93,15 @@ fn a_copy_that_is_still_queued_never_runs_when_the_first_succeeds() {
     watchdog(&pool, || {
         let runs = Arc::new(AtomicU32::new(0));
         let (gate, count) = (Gate::default(), Arc::clone(&runs));
-        let inner = gate.clone();
+        let (inner, begun) = (gate.clone(), Arc::new(Meeting::of(2)));
+        let begin = Arc::clone(&begun);
         let job = pool.hedge("slow", SECOND).submit(move |_| {
+            begin.attend();
             inner.wait();
             Ok::<_, Cancelled>(count.fetch_add(1, Ordering::SeqCst))
         });
         let job = job.unwrap();
-        until(|| pool.job_counts().running == 1);
+        begun.attend();
         clock.advance(SECOND);
         assert_eq!(job.num_copies(), 2);
         gate.open();
@@ -153,22 +155,24 @@ fn dropped_or_cancelled_it_ends_and_no_copy_follows() {
         let (pool, clock) = pool_and_clock(2);
         watchdog(&pool, || {
             let (held, token) = (Arc::new(()), CancelToken::new());
-            let inner = Arc::clone(&held);
+            let begun = Arc::new(Meeting::of(2));
+            let (inner, begin) = (Arc::clone(&held), Arc::clone(&begun));
             let job = pool.hedge("gone", SECOND).cancel_token(&token).submit(move |cx| {
                 let _inner = &inner;
+                begin.attend();
                 never(cx)
             });
             let job = job.unwrap();
-            until(|| pool.job_counts().running == 1);
+            begun.attend();
             match how {
                 0 => drop(job),
                 1 => {
                     job.cancel();
-                    assert_eq!(job.wait().unwrap_err().kind(), GroupErrorKind::Cancelled);
+                    assert_eq!(job.wait().unwrap_err().kind(), GroupErrorKind::Failed);
                 }
                 _ => {
                     token.cancel();
-                    assert_eq!(job.wait().unwrap_err().kind(), GroupErrorKind::Cancelled);
+                    assert_eq!(job.wait().unwrap_err().kind(), GroupErrorKind::Failed);
                 }
             }
             assert!(pool.wait_idle(LONG));

@@ -11,6 +11,7 @@
 //! | `CancellationToken`, `future.cancel()` | [`CancelToken`], [`JobHandle::cancel`](crate::JobHandle::cancel) | trees, causes, deadlines; seen by loops and forks by themselves |
 //! | `timeout=`, `ThreadPoolExecutor` time-outs | [`timeout`](crate::JobBuilder::timeout), [`run_timeout`](crate::JobBuilder::run_timeout), [`start_within`](crate::JobBuilder::start_within) | which of the times was up is told |
 //! | `submit_with_retry`, `@retry`, `tenacity`, `backon` | [`JobBuilder::retry`](crate::JobBuilder::retry), [`RetryPolicy`] | holds no worker between two attempts |
+//! | a hedged or backup request | [`Pool::hedge`](crate::Pool::hedge) | the loser is cancelled, and never runs if it is still queued |
 //! | `submit_with_deps`, `depends_on`, `then` | [`JobBuilder::after`](crate::JobBuilder::after), [`graph`](crate::graph) | a failure skips what waits, and says because of whom |
 //! | a DAG, `taskflow`, `airflow` | [`graph::Graph`](crate::graph::Graph) | typed results, trigger rules, a timeline of each run |
 //! | `schedule_at`, `call_later` | [`Pool::schedule`] with [`at`](crate::schedule::ScheduleBuilder::at), [`after`](crate::schedule::ScheduleBuilder::after) | |

@@ -7,6 +7,7 @@
 //! | next | a worker with nothing to do | which lane first | the highest that holds jobs; each 61st dispatch, or after 100 ms a level, a lower one (`engine::lanes`) | a load and a counter |
 //! | admit | submit, before a job is made | is there room, and if not, then what | `admission`: a token of each limit; by default there are no limits | a branch; with limits some ten nanoseconds |
 //! | again | a fallible job whose attempt failed | is there another attempt, and when | `retry`: three attempts, exponential backoff, full jitter | none: only failures ask |
+//! | another copy | the timer; a hedged job whose copy failed | is there one more | `hedge`: until one succeeds, if there is room | none: only hedged jobs ask |
 //! | reserve | a submit that woke nobody | may a reserved worker start | for `High` and above | a compare |
 //! | members | a job of a group becomes ready, starts, ends | may it be queued, is that enough, is it too much | `group`: its limit, its waiters, fail-fast | none for other jobs: a branch where a job has options |
 //!
