@@ -242,6 +242,56 @@ fn two_waiters_share_the_results() {
     });
 }
 
+/// The timer fires if it comes to look after that, and else never: there is no time.
+const MOMENT: std::time::Duration = std::time::Duration::from_nanos(1);
+
+/// The first copy fails or is slow, others come of that or of the timer, and one result counts.
+#[test]
+fn copies_race_and_one_counts() {
+    for (workers, fails) in [(1, false), (1, true), (2, false), (2, true)] {
+        explore(move || {
+            let (pool, seen) = (pool(workers), Shared::default());
+            let probe = Probe(Shared::clone(&seen));
+            let job = pool.hedge("race", MOMENT).copies(3).submit(move |cx| {
+                let is_first = probe.0.runs.fetch_add(1, Relaxed) == 0;
+                thread::yield_now();
+                cx.checkpoint().map_err(|_| "cancelled")?;
+                if is_first && fails { Err("first") } else { Ok(7) }
+            });
+            assert_eq!(job.unwrap().wait().unwrap(), 7);
+            assert!(pool.wait_idle(std::time::Duration::MAX));
+            let counts = pool.job_counts();
+            assert!(counts.accepted <= 3 && counts.pending() == 0, "{counts:?}");
+            assert!(!fails || counts.failed + counts.cancelled >= 1, "{counts:?}");
+            // With it the timer goes, which may be about to look for a copy that is not needed.
+            drop(pool);
+            assert_eq!(seen.dropped.load(Relaxed), 1, "the closure is dropped once");
+        });
+    }
+}
+
+/// Whoever asked goes away while copies begin, run and fail.
+#[test]
+fn a_hedged_job_is_dropped() {
+    for workers in [1, 2] {
+        explore(move || {
+            let (pool, seen) = (pool(workers), Shared::default());
+            let probe = Probe(Shared::clone(&seen));
+            let job = pool.hedge("dropped", MOMENT).submit(move |cx| {
+                probe.0.runs.fetch_add(1, Relaxed);
+                thread::yield_now();
+                cx.checkpoint().map_err(|_| "cancelled").and(Err::<(), _>("failed"))
+            });
+            thread::yield_now();
+            drop(job.unwrap());
+            assert!(pool.wait_idle(std::time::Duration::MAX));
+            drop(pool);
+            assert_eq!(seen.dropped.load(Relaxed), 1);
+            assert!(seen.runs.load(Relaxed) <= 2);
+        });
+    }
+}
+
 /// The hand-over of slots, small: a slot that comes back goes to who waits for it.
 fn toy(hands_over: bool) {
     struct Slots {

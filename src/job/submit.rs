@@ -568,9 +568,14 @@ impl<'a> JobBuilder<'a> {
         self.accept(Plain(f), door).map_err(|error| error.map(|call| call.0))
     }
 
-    /// As `try_submit`, with a call of any kind.
-    pub(crate) fn try_call<C: Call>(self, call: C) -> Result<JobHandle<C::Output>, SubmitError<C>> {
-        self.accept(call, Door::AsUsual)
+    /// As `submit`, with a call of any kind, which comes back if it is refused. `waits`: for room, if
+    /// the pool is of that kind.
+    pub(crate) fn call<C: Call>(
+        self,
+        call: C,
+        waits: bool,
+    ) -> Result<JobHandle<C::Output>, SubmitError<C>> {
+        self.accept(call, if waits { Door::AsUsual } else { Door::Now })
     }
 
     /// As [`try_submit`](Self::try_submit), with a closure that sees its job.

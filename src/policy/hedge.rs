@@ -168,7 +168,7 @@ where
         let race = Arc::clone(self);
         let job = self.group.job(number.to_string()).options(&self.options);
         let job = job
-            .submit_fallible_with(move |cx| race.run(number, cx))
+            .try_submit_fallible_with(move |cx| race.run(number, cx))
             .map_err(|error| error.map(drop))?;
         let is_late = {
             let mut state = lock(&self.state);

@@ -203,7 +203,24 @@ impl<T: Send + 'static> MemberBuilder<'_, T> {
         self.submit_call(call).map_err(|error| error.map(|call| call.0))
     }
 
+    /// As [`submit_fallible_with`](Self::submit_fallible_with), but it never waits for room.
+    pub(crate) fn try_submit_fallible_with<E, F>(self, f: F) -> Result<JobRef, SubmitError<F>>
+    where
+        E: Into<BoxError> + 'static,
+        F: FnOnce(&JobCx) -> Result<T, E> + Send + 'static,
+    {
+        let call = FallibleWithCx(f, PhantomData);
+        self.enter(call, false).map_err(|error| error.map(|call| call.0))
+    }
+
     fn submit_call<C>(self, call: C) -> Result<JobRef, SubmitError<C>>
+    where
+        C: Call<Output = Outcome<T>>,
+    {
+        self.enter(call, true)
+    }
+
+    fn enter<C>(self, call: C, waits: bool) -> Result<JobRef, SubmitError<C>>
     where
         C: Call<Output = Outcome<T>>,
     {
@@ -211,7 +228,7 @@ impl<T: Send + 'static> MemberBuilder<'_, T> {
         let Some(registry) = core.registry() else { return Err(SubmitError::ShuttingDown(call)) };
         let keeping = Arc::new(Keeping { core: Arc::clone(core), node: OnceLock::new() });
         let job = self.job.on(&registry).enlist(Arc::clone(&keeping) as Arc<dyn Enlist>);
-        let handle = job.try_call(call)?;
+        let handle = job.call(call, waits)?;
         let job = handle.job_ref();
         let node = keeping.node.get().expect("a job that was accepted is a member");
         core.keep(node.index, Box::new(handle));
