@@ -248,10 +248,9 @@ impl Board {
     pub(crate) fn timer(&self) -> &Timer {
         self.timer.get_or_init(|| {
             let clock = self.clock.clone().unwrap_or_else(|| Arc::new(RealClock));
-            let timer = Timer::new(clock);
             let schedules: Weak<Schedules> = Arc::downgrade(&self.schedules);
-            timer.watch_wall(schedules);
-            timer
+            // No lock is taken in here, at which a model could change threads.
+            Timer::watched(clock, Some(schedules))
         })
     }
 

@@ -43,7 +43,7 @@ pub(crate) struct Timer {
 struct Shared {
     clock: Arc<dyn Clock>,
     /// Who wants to know when the wall clock is set.
-    watcher: Mutex<Option<Weak<dyn WatchWall>>>,
+    watcher: Option<Weak<dyn WatchWall>>,
     state: Mutex<State>,
     /// What the thread sleeps on.
     wake: Condvar,
@@ -73,9 +73,14 @@ enum Sleep {
 impl Timer {
     /// A timer without a thread, yet.
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::watched(clock, None)
+    }
+
+    /// As [`new`](Timer::new). `watcher` is told when the wall clock is set, if the clock tells.
+    pub(crate) fn watched(clock: Arc<dyn Clock>, watcher: Option<Weak<dyn WatchWall>>) -> Self {
         let shared = Arc::new(Shared {
             clock,
-            watcher: Mutex::new(None),
+            watcher,
             state: Mutex::new(State {
                 queue: Queue::new(),
                 sleep: Sleep::Awake,
@@ -102,11 +107,6 @@ impl Timer {
     /// Whether the watcher is told when the wall clock is set.
     pub(crate) fn tells_of_wall(&self) -> bool {
         self.is_manual
-    }
-
-    /// Has `watcher` told when the wall clock is set, if the clock tells.
-    pub(crate) fn watch_wall(&self, watcher: Weak<dyn WatchWall>) {
-        *lock(&self.shared.watcher) = Some(watcher);
     }
 
     /// Runs `callback` at `at` or soon after, on the timer's thread: so it must be short, and must
@@ -273,7 +273,7 @@ pub(crate) trait WatchWall: Send + Sync {
 
 impl Listener for Shared {
     fn wall_is_set(&self) {
-        let watcher = lock(&self.watcher).as_ref().and_then(Weak::upgrade);
+        let watcher = self.watcher.as_ref().and_then(Weak::upgrade);
         if let Some(watcher) = watcher {
             watcher.wall_is_set();
         }
