@@ -7,7 +7,9 @@
 //! when one fails; it never waits for room: a pool that is full makes no copies.
 
 use super::Priority;
-use super::group::{BoxError, FirstOk, Group, GroupError, GroupHandle, GroupJoin, Join};
+use super::group::{
+    BoxError, FirstOk, Group, GroupBuilder, GroupError, GroupHandle, GroupJoin, Join,
+};
 use crate::engine::sync::{Mutex, lock};
 use crate::job::{Board, CancelCause, CancelToken, JobCx, JobOptions, JobRef, SubmitError};
 use crate::pool::Pool;
@@ -42,25 +44,22 @@ impl Pool {
     /// assert_eq!(answer.wait()?, 42);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn hedge(&self, name: impl Into<String>, delay: Duration) -> HedgeBuilder<'_> {
-        let (options, token, deadline) = (JobOptions::default(), None, None);
-        HedgeBuilder { pool: self, name: name.into(), delay, copies: 2, options, token, deadline }
+    pub fn hedge(&self, name: impl Into<String>, delay: Duration) -> HedgeBuilder {
+        let (group, options) = (self.group(name), JobOptions::default());
+        HedgeBuilder { group, delay, copies: 2, options }
     }
 }
 
 /// A hedged job that is about to be submitted. See [`Pool::hedge`].
 #[must_use = "a job runs only when it is submitted"]
-pub struct HedgeBuilder<'a> {
-    pool: &'a Pool,
-    name: String,
+pub struct HedgeBuilder {
+    group: GroupBuilder,
     delay: Duration,
     copies: u32,
     options: JobOptions,
-    token: Option<CancelToken>,
-    deadline: Option<Instant>,
 }
 
-impl HedgeBuilder<'_> {
+impl HedgeBuilder {
     /// How many copies there are at most, each so long after the one before: 2 by default; 1 makes no
     /// copies. 0 is taken for 1.
     pub fn copies(mut self, copies: u32) -> Self {
@@ -82,13 +81,13 @@ impl HedgeBuilder<'_> {
 
     /// Cancels all copies when the token is cancelled.
     pub fn cancel_token(mut self, token: &CancelToken) -> Self {
-        self.token = Some(token.clone());
+        self.group = self.group.cancel_token(token);
         self
     }
 
     /// Cancels all copies at that time, by the pool's [clock](crate::PoolBuilder::clock).
     pub fn deadline(mut self, deadline: Instant) -> Self {
-        self.deadline = Some(deadline);
+        self.group = self.group.deadline(deadline);
         self
     }
 
@@ -106,14 +105,7 @@ impl HedgeBuilder<'_> {
         E: Into<BoxError> + 'static,
         F: Fn(&JobCx) -> Result<T, E> + Send + Sync + 'static,
     {
-        let HedgeBuilder { pool, name, delay, copies, options, token, deadline } = self;
-        let mut group = pool.group(name);
-        if let Some(token) = &token {
-            group = group.cancel_token(token);
-        }
-        if let Some(deadline) = deadline {
-            group = group.deadline(deadline);
-        }
+        let HedgeBuilder { group, delay, copies, options } = self;
         let group = group.open();
         let state = Mutex::new(State { num_begun: 1, winner: None, jobs: Vec::new(), alarm: None });
         let handle = group.handle();
@@ -128,10 +120,10 @@ impl HedgeBuilder<'_> {
     }
 }
 
-impl fmt::Debug for HedgeBuilder<'_> {
+impl fmt::Debug for HedgeBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HedgeBuilder")
-            .field("name", &self.name)
+            .field("group", &self.group)
             .field("delay", &self.delay)
             .field("copies", &self.copies)
             .finish_non_exhaustive()
@@ -293,7 +285,7 @@ impl<T: Send + 'static> Hedged<T> {
     /// # Blocking
     /// As [`GroupHandle::wait`]: a worker runs what is queued meanwhile.
     pub fn wait(self) -> Result<T, GroupError> {
-        self.group.wait(Join::first_ok())
+        self.group.wait(Join::first_ok()).map_err(GroupError::in_order)
     }
 
     /// How many copies have been submitted.
@@ -319,7 +311,7 @@ impl<T: Send + 'static> Future for Hedged<T> {
     /// # Panics
     /// If it was ready before.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.join).poll(cx)
+        Pin::new(&mut self.join).poll(cx).map_err(GroupError::in_order)
     }
 }
 

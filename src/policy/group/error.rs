@@ -155,6 +155,13 @@ impl GroupError {
         GroupError { name, kind, failures }
     }
 
+    /// With the failures in the order in which their members were submitted, not that in which they
+    /// ended.
+    pub(crate) fn in_order(mut self) -> Self {
+        self.failures.sort_by_key(|failure| (failure.error.is_secondary(), failure.index));
+        self
+    }
+
     /// The name of the group.
     pub fn group(&self) -> &str {
         &self.name

@@ -163,7 +163,7 @@ impl<T: Send + 'static> MemberBuilder<'_, T> {
     where
         F: FnOnce() -> T + Send + 'static,
     {
-        self.submit_call(Plain(f)).map_err(|error| error.map(|call| call.0))
+        self.submit_call(Plain(f), true).map_err(|error| error.map(|call| call.0))
     }
 
     /// As [`GroupHandle::submit_with`].
@@ -174,7 +174,7 @@ impl<T: Send + 'static> MemberBuilder<'_, T> {
     where
         F: FnOnce(&JobCx) -> T + Send + 'static,
     {
-        self.submit_call(WithCx(f)).map_err(|error| error.map(|call| call.0))
+        self.submit_call(WithCx(f), true).map_err(|error| error.map(|call| call.0))
     }
 
     /// As [`GroupHandle::submit_fallible`].
@@ -187,7 +187,7 @@ impl<T: Send + 'static> MemberBuilder<'_, T> {
         F: FnOnce() -> Result<T, E> + Send + 'static,
     {
         let call = Fallible(f, PhantomData);
-        self.submit_call(call).map_err(|error| error.map(|call| call.0))
+        self.submit_call(call, true).map_err(|error| error.map(|call| call.0))
     }
 
     /// As [`submit_fallible`](Self::submit_fallible), with a closure that sees its job.
@@ -200,7 +200,7 @@ impl<T: Send + 'static> MemberBuilder<'_, T> {
         F: FnOnce(&JobCx) -> Result<T, E> + Send + 'static,
     {
         let call = FallibleWithCx(f, PhantomData);
-        self.submit_call(call).map_err(|error| error.map(|call| call.0))
+        self.submit_call(call, true).map_err(|error| error.map(|call| call.0))
     }
 
     /// As [`submit_fallible_with`](Self::submit_fallible_with), but it never waits for room.
@@ -210,17 +210,10 @@ impl<T: Send + 'static> MemberBuilder<'_, T> {
         F: FnOnce(&JobCx) -> Result<T, E> + Send + 'static,
     {
         let call = FallibleWithCx(f, PhantomData);
-        self.enter(call, false).map_err(|error| error.map(|call| call.0))
+        self.submit_call(call, false).map_err(|error| error.map(|call| call.0))
     }
 
-    fn submit_call<C>(self, call: C) -> Result<JobRef, SubmitError<C>>
-    where
-        C: Call<Output = Outcome<T>>,
-    {
-        self.enter(call, true)
-    }
-
-    fn enter<C>(self, call: C, waits: bool) -> Result<JobRef, SubmitError<C>>
+    fn submit_call<C>(self, call: C, waits: bool) -> Result<JobRef, SubmitError<C>>
     where
         C: Call<Output = Outcome<T>>,
     {
