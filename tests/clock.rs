@@ -1,7 +1,7 @@
 //! The clock of a pool: the limits in time of its jobs are by it, and so are the tokens of its jobs.
 #![cfg(not(any(loom, shuttle)))]
 
-use crate::common::{Gate, block, deadline, end, until, watchdog};
+use crate::common::{Gate, block, deadline, end, pool_and_clock, until, watchdog};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -13,12 +13,6 @@ use windlass::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_nanos(1);
-
-fn pool_and_clock(workers: usize) -> (Pool, ManualClock) {
-    let clock = ManualClock::new();
-    let pool = Pool::builder().workers(workers).clock(clock.clone()).build().unwrap();
-    (pool, clock)
-}
 
 #[test]
 fn a_job_that_has_not_started_times_out_at_its_time_exactly() {

@@ -1,28 +1,18 @@
 //! Nodes and runs out of time, and tried again, by a clock that the tests move.
 #![cfg(not(any(loom, shuttle)))]
 
-use crate::common::{WIDTHS, until, watchdog};
+use crate::common::{at_each_width_by_hand, until};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use windlass::graph::{GraphBuilder, NodeError, NodeState, OnFailure, RunStatus, TriggerRule};
-use windlass::{Backoff, CancelToken, Clock, ManualClock, Pool, RetryPolicy, TimeoutPhase};
+use windlass::{Backoff, CancelToken, Clock, ManualClock, RetryPolicy, TimeoutPhase};
 
 /// When what began.
 type Log = Arc<Mutex<Vec<Duration>>>;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// Runs `body` with a pool of each width and its clock, under the watchdog.
-#[track_caller]
-fn at_each_width_by_hand(body: impl Fn(&Pool, &ManualClock)) {
-    for width in WIDTHS {
-        let clock = ManualClock::new();
-        let pool = Pool::builder().workers(width).clock(clock.clone()).build().unwrap();
-        watchdog(&pool, || body(&pool, &clock));
-    }
-}
 
 /// A body that fails so often, and what it has been called at.
 fn flaky(

@@ -13,12 +13,6 @@ use windlass::{
 const SECOND: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_nanos(1);
 
-fn pool_and_clock(workers: usize) -> (Pool, ManualClock) {
-    let clock = ManualClock::new();
-    let pool = Pool::builder().workers(workers).clock(clock.clone()).build().unwrap();
-    (pool, clock)
-}
-
 fn number(cx: &JobCx) -> u32 {
     cx.name().unwrap().rsplit('/').next().unwrap().parse().unwrap()
 }

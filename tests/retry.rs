@@ -6,28 +6,13 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use windlass::{
-    CancelCause, CancelOutcome, Clock, GiveUp, JobError, JobOutcome, JobState, ManualClock, Pool,
-    Retry, RetryError, RetryHandle, RetryPolicy, Shutdown, SkipCause, SubmitError, TimeoutPhase,
+    CancelCause, CancelOutcome, Clock, GiveUp, JobError, JobOutcome, JobState, Pool, Retry,
+    RetryError, RetryHandle, RetryPolicy, Shutdown, SkipCause, SubmitError, TimeoutPhase,
     Transience,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_nanos(1);
-
-fn pool_and_clock(workers: usize) -> (Pool, ManualClock) {
-    let clock = ManualClock::new();
-    let pool = Pool::builder().workers(workers).clock(clock.clone()).build().unwrap();
-    (pool, clock)
-}
-
-/// Runs `body` with a pool of each width and its clock, under the watchdog.
-#[track_caller]
-fn at_each_width_by_hand(body: impl Fn(&Pool, &ManualClock)) {
-    for width in WIDTHS {
-        let (pool, clock) = pool_and_clock(width);
-        watchdog(&pool, || body(&pool, &clock));
-    }
-}
 
 /// Fails the first `failures` times.
 fn fails(failures: u32) -> impl FnMut(&windlass::JobCx) -> Result<u32, u32> {

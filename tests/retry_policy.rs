@@ -6,8 +6,7 @@ use crate::common::*;
 use proptest::prelude::*;
 use std::time::Duration;
 use windlass::{
-    Backoff, Clock, GiveUp, Jitter, JobError, ManualClock, Pool, Retry, RetryBudget, RetryError,
-    RetryPolicy,
+    Backoff, Clock, GiveUp, Jitter, JobError, Pool, Retry, RetryBudget, RetryError, RetryPolicy,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -135,12 +134,6 @@ fn full_jitter_is_spread() {
     });
 }
 
-fn pool_and_clock() -> (Pool, ManualClock) {
-    let clock = ManualClock::new();
-    let pool = Pool::builder().workers(2).clock(clock.clone()).build().unwrap();
-    (pool, clock)
-}
-
 fn reason<T: std::fmt::Debug, E: std::fmt::Debug>(
     result: Result<T, RetryError<E>>,
 ) -> (u32, GiveUp) {
@@ -153,7 +146,7 @@ fn reason<T: std::fmt::Debug, E: std::fmt::Debug>(
 /// Another crate's backoff plugs in; it is asked for each job anew.
 #[test]
 fn an_iterator_says_how_long() {
-    let (pool, clock) = pool_and_clock();
+    let (pool, clock) = pool_and_clock(2);
     watchdog(&pool, || {
         let backoff = Backoff::custom(|| [SECOND, 3 * SECOND].into_iter());
         let policy = RetryPolicy::default().attempts(9).jitter(Jitter::None).backoff(backoff);
@@ -181,7 +174,7 @@ fn an_iterator_says_how_long() {
 
 #[test]
 fn a_budget_bounds_the_retries_of_all_who_share_it() {
-    let (pool, clock) = pool_and_clock();
+    let (pool, clock) = pool_and_clock(2);
     watchdog(&pool, || {
         // A tenth of the first attempts, and one a second: so 10 in ten seconds.
         let budget = RetryBudget::new(10, 1);
@@ -215,7 +208,7 @@ fn a_budget_bounds_the_retries_of_all_who_share_it() {
 /// A refusal is not waited for, and takes nothing.
 #[test]
 fn a_budget_of_nothing_refuses_at_once() {
-    let (pool, _clock) = pool_and_clock();
+    let (pool, _clock) = pool_and_clock(2);
     watchdog(&pool, || {
         let policy = RetryPolicy::fixed(SECOND).attempts(2).budget(&RetryBudget::new(0, 0));
         let job = pool.job("none").retry(policy).submit_fallible(|_| Err::<(), _>(()));

@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+#[cfg(feature = "test-util")]
+use windlass::ManualClock;
 use windlass::{JobHandle, Pool};
 
 /// Every property of concurrency is tested in pools of these sizes.
@@ -64,6 +66,24 @@ pub(crate) fn at_each_width(body: impl Fn(&Pool)) {
     for width in WIDTHS {
         let pool = Pool::new(width).expect("a small pool");
         watchdog(&pool, || body(&pool));
+    }
+}
+
+/// A pool whose time the test moves.
+#[cfg(feature = "test-util")]
+pub(crate) fn pool_and_clock(workers: usize) -> (Pool, ManualClock) {
+    let clock = ManualClock::new();
+    let pool = Pool::builder().workers(workers).clock(clock.clone()).build().unwrap();
+    (pool, clock)
+}
+
+/// Runs `body` with a pool of each width and its clock, under the watchdog.
+#[cfg(feature = "test-util")]
+#[track_caller]
+pub(crate) fn at_each_width_by_hand(body: impl Fn(&Pool, &ManualClock)) {
+    for width in WIDTHS {
+        let (pool, clock) = pool_and_clock(width);
+        watchdog(&pool, || body(&pool, &clock));
     }
 }
 
