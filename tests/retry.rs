@@ -124,7 +124,8 @@ fn jobs_that_wait_hold_no_threads() {
         let submit = || pool.job("waits").retry(&retry).submit_fallible(|_| Err::<(), _>("no"));
         let first = submit();
         until(|| is_waiting(&first));
-        // One of them is the timer's.
+        // The job waits a moment before the timer's thread is there.
+        until(|| has_thread("windlass-timer"));
         let before = num_threads();
         let jobs: Vec<_> = (0..scale(20_000)).map(|_| submit()).collect();
         until(|| jobs.iter().all(is_waiting));

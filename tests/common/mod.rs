@@ -313,6 +313,17 @@ pub(crate) fn num_threads() -> usize {
     std::fs::read_dir("/proc/self/task").expect("procfs").count()
 }
 
+/// Whether this process has a thread of that name.
+#[cfg(target_os = "linux")]
+pub(crate) fn has_thread(name: &str) -> bool {
+    let mut threads = std::fs::read_dir("/proc/self/task").expect("procfs");
+    // One that ends meanwhile has no name.
+    threads.any(|thread| {
+        let path = thread.expect("procfs").path().join("comm");
+        std::fs::read_to_string(path).is_ok_and(|text| text.trim_end() == name)
+    })
+}
+
 /// Holds up whoever comes, until it is opened.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gate(std::sync::Arc<(std::sync::Mutex<bool>, std::sync::Condvar)>);

@@ -270,7 +270,8 @@ impl<T: Send + 'static> GroupHandle<T> {
         self.core.cancel(cause);
     }
 
-    /// How many members there are and were, at one moment.
+    /// How many members there are and were, at one moment. Whoever waits for the handle of one member
+    /// may hear of its end a moment before it is counted here; who waits for the group does not.
     pub fn statistics(&self) -> GroupStatistics {
         self.core.statistics()
     }
