@@ -6,6 +6,7 @@ static GENERATION: AtomicU32 = AtomicU32::new(0);
 
 /// A number that changes in the child of a fork. One relaxed load; the first call registers the
 /// handler.
+#[inline]
 pub(crate) fn generation() -> u32 {
     #[cfg(unix)]
     {

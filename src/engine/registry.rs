@@ -545,6 +545,7 @@ impl Registry {
     }
 
     /// Panics in a child of fork(2), where the pool's threads do not exist.
+    #[inline]
     pub(crate) fn check_not_forked(&self) {
         assert!(
             !self.is_from_before_fork(),
@@ -553,6 +554,7 @@ impl Registry {
         );
     }
 
+    #[inline]
     pub(crate) fn is_from_before_fork(&self) -> bool {
         self.generation != super::forked::generation()
     }

@@ -49,8 +49,8 @@ pub(super) enum Door {
     AsUsual,
     /// To get in now or not at all.
     Now,
-    /// To wait so long at most.
-    Within(Duration),
+    /// To wait so long at most, in nanoseconds.
+    Within(u64),
     /// With tokens in the hand.
     With(Held),
 }
@@ -189,7 +189,7 @@ fn ask_when_full(
     let limit = match (door, admission.when_full()) {
         (Door::Now | Door::With(_), _) | (Door::AsUsual, WhenFull::Reject) => return full,
         (Door::Within(_), _) if is_inside || is_overdue => return full,
-        (Door::Within(limit), _) => Some(limit),
+        (Door::Within(limit), _) => Some(Duration::from_nanos(limit)),
         (_, WhenFull::DropOldest) => {
             return entrance.push_in(board, ticket, Which::Oldest).ok_or(Refusal::Full);
         }

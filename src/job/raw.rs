@@ -369,17 +369,24 @@ impl<X: Options, C: Work> Cell<X, C> {
 
 impl Raw {
     /// A job with one owner (`life` I4).
+    #[inline]
     pub(crate) fn new<X: Options, C: Work>(registry: &Registry, parts: Parts<X, C>) -> Raw {
         const {
             assert!(offset_of!(Cell<X, C>, header) == 0);
         }
         let Parts { call, extra, id, level, is_timed, token, enqueued, is_gated, held } = parts;
+        let layout = std::alloc::Layout::new::<Cell<X, C>>();
+        let place = if is_gated { None } else { store::take(layout, registry, level) };
+        let (cell, is_boxed, is_grouped) = match place {
+            Some(place) => (place.at.cast::<Cell<X, C>>().as_ptr(), false, place.is_grouped),
+            None => (Box::into_raw(Box::<Cell<X, C>>::new_uninit()).cast(), true, false),
+        };
         let header = Header {
             life: if is_gated { Life::waiting() } else { Life::queued() },
             level: AtomicU8::new(level),
             is_timed,
-            is_boxed: true,
-            is_grouped: false,
+            is_boxed,
+            is_grouped,
             outcome: AtomicU8::new(PENDING),
             held: AtomicU8::new(held.bits()),
             id,
@@ -392,21 +399,14 @@ impl Raw {
             runner: AtomicU32::new(NOBODY),
             token: LazyToken::new(token),
         };
-        let stage = UnsafeCell::new(Stage { call: ManuallyDrop::new(call) });
-        let mut cell = Cell { header, extra, stage };
-        let layout = std::alloc::Layout::new::<Cell<X, C>>();
-        let place = if is_gated { None } else { store::take(layout, registry, level) };
-        let cell = match place {
-            Some(place) => {
-                cell.header.is_boxed = false;
-                cell.header.is_grouped = place.is_grouped;
-                let at = place.at.cast::<Cell<X, C>>();
-                // SAFETY: ours, and it fits.
-                unsafe { at.write(cell) };
-                at.as_ptr()
-            }
-            None => Box::into_raw(Box::new(cell)),
-        };
+        // Written in place: a copy would read what has just been stored in smaller pieces, and wait.
+        // SAFETY: ours, and it fits; nothing unwinds before all of it is written.
+        unsafe {
+            (&raw mut (*cell).header).write(header);
+            (&raw mut (*cell).extra).write(extra);
+            let stage = UnsafeCell::raw_get(&raw const (*cell).stage);
+            (&raw mut (*stage).call).write(ManuallyDrop::new(call));
+        }
         // SAFETY: a place or a box.
         Raw(unsafe { NonNull::new_unchecked(cell) }.cast())
     }

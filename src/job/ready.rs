@@ -21,9 +21,16 @@ pub(crate) struct Ready(AtomicU32);
 /// A job that was taken.
 pub(crate) struct Taken {
     pub(crate) place: u32,
-    /// There are more. Whoever has called for the first time since it took an entry out of a lane
-    /// puts one back, before it runs the job.
-    pub(crate) more: bool,
+    /// The others that are queued, a bit each. If there are any, whoever has called for the first
+    /// time since it took an entry out of a lane puts one back, before it runs the job.
+    pub(crate) rest: u32,
+}
+
+impl Taken {
+    #[inline]
+    pub(crate) fn has_more(&self) -> bool {
+        self.rest != 0
+    }
 }
 
 impl Ready {
@@ -31,14 +38,23 @@ impl Ready {
         Ready(AtomicU32::new(0))
     }
 
-    /// Queues the jobs of these places, a bit each. `true`: no lane holds the chunk; the caller puts
-    /// an entry into one.
+    /// Queues the jobs of these places, a bit each, which were not queued before. Nobody else adds
+    /// any at the same time. `true`: no lane holds the chunk; the caller puts an entry into one.
     #[inline]
     #[must_use]
     pub(crate) fn add(&self, places: u32) -> bool {
         debug_assert!(places & LISTED == 0);
-        // AcqRel: hands over the jobs to whoever takes them, and what was done in the lane before.
-        self.0.fetch_or(places | LISTED, Ordering::AcqRel) & LISTED == 0
+        // An addition, as none of the bits is set: that is one instruction where `fetch_or` is a
+        // loop, which first reads the line that it has to write. AcqRel: hands over the jobs to
+        // whoever takes them, and what was done in the lane before.
+        let before = self.0.fetch_add(places, Ordering::AcqRel);
+        debug_assert!(before & places == 0);
+        let is_unlisted = before & LISTED == 0;
+        if is_unlisted {
+            // Whoever takes the jobs meanwhile leaves this entry stale (I2).
+            self.0.fetch_or(LISTED, Ordering::AcqRel);
+        }
+        is_unlisted
     }
 
     /// Takes the oldest job. `None`: there is none.
@@ -58,7 +74,7 @@ impl Ready {
             // AcqRel: as in `add`.
             match self.0.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) if job == 0 => return None,
-                Ok(_) => return Some(Taken { place: job.trailing_zeros(), more: rest != 0 }),
+                Ok(_) => return Some(Taken { place: job.trailing_zeros(), rest }),
                 Err(now) => word = now,
             }
         }

@@ -9,7 +9,7 @@ use super::outcome::SubmitError;
 use super::submit::{self, JobBuilder, submit_plain};
 use crate::engine::registry::Registry;
 use crate::policy::QueueStats;
-use crate::policy::admission::{Ticket, Verdict};
+use crate::policy::admission::{Ticket, Verdict, nanoseconds};
 use crate::pool::Pool;
 use std::error::Error;
 use std::fmt;
@@ -143,7 +143,7 @@ impl Pool {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn reserve(&self) -> Result<Permit, ReserveError> {
-        reserve(self.registry(), Door::Within(Duration::MAX))
+        reserve(self.registry(), Door::Within(u64::MAX))
     }
 
     /// As [`reserve`](Self::reserve), as a future.
@@ -203,7 +203,7 @@ impl Pool {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        submit_plain(self.registry(), f, Door::Within(limit))
+        submit_plain(self.registry(), f, Door::Within(nanoseconds(limit)))
     }
 
     /// As [`try_submit`](Self::try_submit), and waits for room as a future does: without a thread.
@@ -279,7 +279,7 @@ impl<'a> JobBuilder<'a> {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        self.submit_by(f, Door::Within(limit))
+        self.submit_by(f, Door::Within(nanoseconds(limit)))
     }
 
     /// As [`Pool::submit_async`]. The limits in time of the job count from when there is room.

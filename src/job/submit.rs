@@ -17,6 +17,7 @@ use crate::Priority;
 use crate::engine::clock;
 use crate::engine::job::JobRef as Entry;
 use crate::engine::registry::Registry;
+use crate::engine::sync::{Ordering, fence};
 use crate::engine::worker::Worker;
 use crate::policy::admission::Ticket;
 use crate::pool::{Pool, with_current_registry};
@@ -50,10 +51,19 @@ impl<T: Send + 'static, F: FnOnce(&JobCx) -> T + Send + 'static> Call for WithCx
 /// Queues a job, whose handle is made only then. Returns whether a worker was woken for it.
 #[inline]
 pub(super) fn queue(registry: &Registry, level: u8, raw: Raw) -> bool {
-    match raw.row() {
+    let entry = match raw.row() {
         // SAFETY: by contract.
-        Some(row) => list(registry, level, unsafe { row.queue() }),
-        None => list(registry, level, Some(raw.entry())),
+        Some(row) => unsafe { row.queue() },
+        None => Some(raw.entry()),
+    };
+    let is_listed = entry.is_none();
+    list(registry, level, entry);
+    if is_listed && !registry.crew.serves(level) {
+        // Of the row those were told who were to be told, and whoever takes it out of its lane and
+        // leaves jobs in it tells others. Workers that are reserved for this level are told of each
+        // job: one of them is to run it if whoever has the row is held up.
+        fence(Ordering::SeqCst);
+        return false;
     }
     registry.notify_of_job(level)
 }
