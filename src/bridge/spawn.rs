@@ -65,7 +65,7 @@ impl<T> State<T> {
         if let Some(registry) = self.registry.upgrade() {
             let board = Board::of(&registry);
             drop(board.remove_future(self.id));
-            board.count(outcome);
+            board.counter().count(outcome);
         }
         let (waker, unwanted) = {
             let mut ending = lock(&self.result);
@@ -90,7 +90,7 @@ impl<T> State<T> {
             && !self.is_resolved.swap(true, Ordering::AcqRel)
             && let Some(registry) = self.registry.upgrade()
         {
-            Board::of(&registry).resolved();
+            Board::of(&registry).counter().resolved();
             registry.tell_idle();
         }
     }

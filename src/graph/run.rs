@@ -552,7 +552,7 @@ impl RunCore {
         }
         let board = registry.as_deref().filter(|_| self.is_job).map(Board::of);
         if let Some(board) = board {
-            board.count(match status {
+            board.counter().count(match status {
                 RunStatus::Completed => JobOutcome::Completed,
                 RunStatus::Failed => self.outcome_of_failure(),
                 RunStatus::Cancelled(_) => JobOutcome::Cancelled,
@@ -565,7 +565,7 @@ impl RunCore {
         drop(self);
         family.finish();
         if let Some(board) = board {
-            board.resolved();
+            board.counter().resolved();
             if let Some(registry) = &registry {
                 registry.tell_idle();
             }

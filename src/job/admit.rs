@@ -156,12 +156,12 @@ pub(super) fn ticket(board: &Board, options: &JobOptions) -> Ticket {
 pub(super) fn ask(
     registry: &Registry,
     ticket: &Ticket,
-    door: Door,
+    door: &Door,
     is_gated: bool,
 ) -> Result<Pass, Refusal> {
     let board = Board::of(registry);
     let Some(entrance) = board.entrance() else { return Ok(Pass::Queue(Held::NONE)) };
-    if let Door::With(held) = door {
+    if let Door::With(held) = *door {
         return Ok(Pass::Queue(held));
     }
     let is_overdue = entrance.is_overdue(board, ticket.level);
@@ -180,13 +180,13 @@ fn ask_when_full(
     registry: &Registry,
     entrance: &Entrance,
     ticket: &Ticket,
-    (door, is_gated, is_overdue): (Door, bool, bool),
+    (door, is_gated, is_overdue): (&Door, bool, bool),
 ) -> Result<Pass, Refusal> {
     let Entrance { admission, .. } = entrance;
     let board = Board::of(registry);
     let is_inside = Worker::with_seat_in(registry, |seat| seat.is_some());
     let full = Err(Refusal::Full);
-    let limit = match (door, admission.when_full()) {
+    let limit = match (*door, admission.when_full()) {
         (Door::Now | Door::With(_), _) | (Door::AsUsual, WhenFull::Reject) => return full,
         (Door::Within(_), _) if is_inside || is_overdue => return full,
         (Door::Within(limit), _) => Some(Duration::from_nanos(limit)),

@@ -320,18 +320,11 @@ impl Board {
         numbers.next()
     }
 
-    /// A job is about to end.
+    /// Where the calling thread counts what ends, as long as it is in no other pool.
     #[inline]
-    pub(crate) fn count(&self, outcome: JobOutcome) {
+    pub(crate) fn counter(&self) -> Counter<'_> {
         let (place, is_mine) = self.place();
-        add(&self.shards[place].outcomes[outcome as usize], 1, is_mine);
-    }
-
-    /// A job has ended.
-    #[inline]
-    pub(crate) fn resolved(&self) {
-        let (place, is_mine) = self.place();
-        add(&self.shards[place].resolved, 1, is_mine);
+        Counter { shard: &self.shards[place], is_mine }
     }
 
     /// Whether no job is queued or running (I2).
@@ -477,6 +470,27 @@ impl Board {
     /// The jobs that are listed as running.
     pub(crate) fn running(&self) -> Vec<JobRef> {
         self.shards.iter().flat_map(|shard| lock(&shard.running).clone()).collect()
+    }
+}
+
+/// See [`Board::counter`].
+#[derive(Clone, Copy)]
+pub(crate) struct Counter<'a> {
+    shard: &'a Shard,
+    is_mine: bool,
+}
+
+impl Counter<'_> {
+    /// A job is about to end.
+    #[inline]
+    pub(crate) fn count(self, outcome: JobOutcome) {
+        add(&self.shard.outcomes[outcome as usize], 1, self.is_mine);
+    }
+
+    /// A job has ended.
+    #[inline]
+    pub(crate) fn resolved(self) {
+        add(&self.shard.resolved, 1, self.is_mine);
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::Instant;
 impl Raw {
     /// Takes the job to run it. `false`: somebody else has. It is to be run at once: if it is timed,
     /// its timer waits for the start.
+    #[inline]
     pub(crate) fn claim(self) -> bool {
         let header = self.header();
         header.life.claim(header.is_timed)

@@ -125,7 +125,7 @@ impl Ready {
     }
     /// The place, and whether there are more.
     pub fn take(&self) -> Option<(u32, bool)> {
-        self.0.take().map(|taken| (taken.place, taken.more))
+        self.0.take().map(|taken| (taken.place, taken.has_more))
     }
     #[must_use]
     pub fn withdraw(&self, place: u32) -> bool {

@@ -2,7 +2,7 @@
 //! result in the same place. Who may touch what, and when it is freed, is in `life`.
 
 use super::admit::Held;
-use super::board::{Board, JobId, Mode};
+use super::board::{Board, Counter, JobId, Mode};
 use super::cancel::{CancelCause, CancelToken, Cancelled};
 use super::context::Context;
 use super::cx::JobCx;
@@ -96,38 +96,37 @@ pub(crate) struct VTable {
     set_error: unsafe fn(Raw, JobError),
     /// As of [`Options`].
     is_counted: bool,
-    extra: unsafe fn(Raw) -> Option<NonNull<Extra>>,
-    record: unsafe fn(Raw) -> Option<NonNull<Record>>,
+    extra: Option<unsafe fn(Raw) -> Option<NonNull<Extra>>>,
+    record: Option<unsafe fn(Raw) -> Option<NonNull<Record>>>,
 }
 
 /// What a job may have beside its closure: nothing, or options.
 pub(crate) trait Options: Send + Sync + 'static {
     /// Whether the job counts; or else it is a step of something that counts as a whole.
     const IS_COUNTED: bool = true;
-    fn extra(&self) -> Option<&Extra>;
+    /// Whether it has any of the two. Of most jobs this is all that anybody asks.
+    const HAS_EXTRA: bool = false;
+    const HAS_RECORD: bool = false;
+    fn extra(&self) -> Option<&Extra> {
+        None
+    }
     /// Of a job that may be tried again.
     fn record(&self) -> Option<&Record> {
         None
     }
 }
 
-impl Options for () {
-    fn extra(&self) -> Option<&Extra> {
-        None
-    }
-}
+impl Options for () {}
 
 /// Of a step.
 pub(crate) struct Step;
 
 impl Options for Step {
     const IS_COUNTED: bool = false;
-    fn extra(&self) -> Option<&Extra> {
-        None
-    }
 }
 
 impl Options for Extra {
+    const HAS_EXTRA: bool = true;
     fn extra(&self) -> Option<&Extra> {
         Some(self)
     }
@@ -232,8 +231,8 @@ impl<X: Options, C: Work> Cell<X, C> {
             drop_result: Self::drop_result,
             set_error: Self::set_error,
             is_counted: X::IS_COUNTED,
-            extra: Self::extra,
-            record: Self::record,
+            extra: if X::HAS_EXTRA { Some(Self::extra) } else { None },
+            record: if X::HAS_RECORD { Some(Self::record) } else { None },
         }
     }
 
@@ -476,14 +475,18 @@ impl Raw {
         unsafe { self.0.as_ref() }
     }
 
+    #[inline]
     pub(crate) fn extra<'a>(self) -> Option<&'a Extra> {
+        let get = self.header().vtable.extra?;
         // SAFETY: live, as in `header`.
-        unsafe { (self.header().vtable.extra)(self).map(|extra| extra.as_ref()) }
+        unsafe { get(self).map(|extra| extra.as_ref()) }
     }
 
+    #[inline]
     pub(crate) fn record<'a>(self) -> Option<&'a Record> {
+        let get = self.header().vtable.record?;
         // SAFETY: as in `extra`.
-        unsafe { (self.header().vtable.record)(self).map(|record| record.as_ref()) }
+        unsafe { get(self).map(|record| record.as_ref()) }
     }
 
     /// The pool's board. Only before the job has ended, or on a thread of the pool.
@@ -574,8 +577,16 @@ impl Raw {
         self.header().life.retain();
         // SAFETY: the closure has been taken out: until then the job was held (`life` I2).
         unsafe { (self.header().vtable.set_error)(self, error) };
+        let counter = self.counter();
         // SAFETY: the result is written.
-        unsafe { self.tell(outcome) };
+        unsafe { self.tell(outcome, counter) };
+    }
+
+    /// Where the calling thread counts the job, if it counts.
+    #[inline]
+    fn counter<'a>(self) -> Option<Counter<'a>> {
+        // The pool is alive: the caller is one of its threads, or holds it.
+        self.header().vtable.is_counted.then(|| self.board().counter())
     }
 
     /// The job has ended, and its result is there.
@@ -583,14 +594,13 @@ impl Raw {
     /// # Safety
     /// As [`Self::tell`]; and nothing of it runs any more.
     unsafe fn end(self, outcome: JobOutcome) {
-        // The pool is alive: the caller is one of its threads, or holds it.
-        let (board, is_counted) = (self.board(), self.header().vtable.is_counted);
+        let counter = self.counter();
         // Whoever is told finds the room that it has left.
         self.give_all_back();
         // SAFETY: by contract.
-        unsafe { self.tell(outcome) };
-        if is_counted {
-            board.resolved();
+        unsafe { self.tell(outcome, counter) };
+        if let Some(counter) = counter {
+            counter.resolved();
         }
     }
 
@@ -600,7 +610,7 @@ impl Raw {
     /// The caller has run the job, and has not the right to end it.
     pub(super) unsafe fn leave_late(self) {
         self.give_all_back();
-        self.board().resolved();
+        self.board().counter().resolved();
         // SAFETY: whoever ended it left this reference to its runner.
         unsafe { self.release() };
     }
@@ -610,19 +620,18 @@ impl Raw {
     /// # Safety
     /// The caller has the right to write the result and has written it. Afterwards the job may be
     /// gone, unless the caller owns a reference.
-    unsafe fn tell(self, outcome: JobOutcome) {
+    unsafe fn tell(self, outcome: JobOutcome, counter: Option<Counter<'_>>) {
         let header = self.header();
-        let board = self.board();
         if let Some(extra) = self.extra() {
-            extra.forget_limits(board);
+            extra.forget_limits(self.board());
         }
         if let Some(record) = self.record() {
-            record.forget_timer(board);
+            record.forget_timer(self.board());
         }
         let vtable = header.vtable;
         header.outcome.store(outcome as u8, Ordering::Relaxed);
-        if vtable.is_counted {
-            board.count(outcome);
+        if let Some(counter) = counter {
+            counter.count(outcome);
         }
         // SAFETY: by contract.
         let (continuations, is_detached) = unsafe { Life::finish(&raw const header.life) };

@@ -21,16 +21,9 @@ pub(crate) struct Ready(AtomicU32);
 /// A job that was taken.
 pub(crate) struct Taken {
     pub(crate) place: u32,
-    /// The others that are queued, a bit each. If there are any, whoever has called for the first
-    /// time since it took an entry out of a lane puts one back, before it runs the job.
-    pub(crate) rest: u32,
-}
-
-impl Taken {
-    #[inline]
-    pub(crate) fn has_more(&self) -> bool {
-        self.rest != 0
-    }
+    /// There are more. Whoever has called for the first time since it took an entry out of a lane
+    /// puts one back, before it runs the job.
+    pub(crate) has_more: bool,
 }
 
 impl Ready {
@@ -74,7 +67,7 @@ impl Ready {
             // AcqRel: as in `add`.
             match self.0.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) if job == 0 => return None,
-                Ok(_) => return Some(Taken { place: job.trailing_zeros(), rest }),
+                Ok(_) => return Some(Taken { place: job.trailing_zeros(), has_more: rest != 0 }),
                 Err(now) => word = now,
             }
         }

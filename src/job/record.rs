@@ -193,6 +193,9 @@ pub(super) struct Recorded {
 }
 
 impl Options for Recorded {
+    const HAS_EXTRA: bool = true;
+    const HAS_RECORD: bool = true;
+
     fn extra(&self) -> Option<&Extra> {
         Some(&self.extra)
     }

@@ -93,7 +93,7 @@ fn reserve(registry: &Registry, door: Door) -> Result<Permit, ReserveError> {
     if Board::of(registry).mode() != Mode::Open {
         return Err(ReserveError::ShuttingDown);
     }
-    match admit::ask(registry, &Ticket::PLAIN, door, true)? {
+    match admit::ask(registry, &Ticket::PLAIN, &door, true)? {
         Pass::Queue(held) | Pass::RunHere(held) => Ok(Permit::new(registry, held)),
     }
 }

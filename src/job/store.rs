@@ -5,7 +5,7 @@
 //! thread; a place is not used again before its chunk is empty as a whole. So jobs that are
 //! submitted together lie together, and an allocator that is slow at giving memory back to another
 //! thread is asked once a chunk. The price: a job that stays, or a handle that is kept, keeps a
-//! chunk of 4 KiB.
+//! chunk of 4 KiB; and what many jobs have used, up to 32 MiB, is kept for the next ones.
 //!
 //! A chunk has a home: the pool and the level of its first job. Jobs for there are queued by a bit in
 //! the chunk (`ready`), and one entry in a lane stands for all of them. A worker runs them in order,
@@ -45,11 +45,22 @@ const LAYOUT: Layout = match Layout::from_size_align(CHUNK, CHUNK) {
     Err(_) => unreachable!(),
 };
 
+/// Chunks are made one by one, then so many at once, in huge pages: jobs that are run by one thread
+/// and collected by another cost each of the two some address translations, of which a virtual
+/// machine makes a quarter of the whole.
+const FEW: usize = 16;
+const SLAB: usize = 2 << 20;
+/// How many chunks are made like that in all. They are kept for good, and made one by one again when
+/// they are all in use.
+const FROM_SLABS: usize =
+    if cfg!(all(target_os = "linux", target_pointer_width = "64")) { KEPT } else { 0 };
+
 /// At the start of a chunk.
 struct Head {
     left: AtomicU32,
     ready: Ready,
     home: Home,
+    is_from_slab: bool,
 }
 
 /// Where jobs are queued together.
@@ -61,15 +72,66 @@ struct Home {
     is_outside: bool,
 }
 
-struct Chunk(NonNull<Head>);
+/// Nobody's.
+struct Chunk {
+    at: NonNull<Head>,
+    is_from_slab: bool,
+}
 
 // SAFETY: an empty chunk, which is nobody's.
 unsafe impl Send for Chunk {}
 
-static EMPTY: Mutex<Vec<Chunk>> = Mutex::new(Vec::new());
+/// The chunks that nobody uses.
+struct Empty {
+    chunks: Vec<Chunk>,
+    /// How many were made one by one, up to [`FEW`].
+    few: usize,
+    /// How many were made in slabs.
+    from_slabs: usize,
+}
 
-fn empty() -> MutexGuard<'static, Vec<Chunk>> {
+static EMPTY: Mutex<Empty> = Mutex::new(Empty { chunks: Vec::new(), few: 0, from_slabs: 0 });
+
+fn empty() -> MutexGuard<'static, Empty> {
     EMPTY.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Empty {
+    fn take(&mut self) -> Chunk {
+        if self.chunks.is_empty() {
+            if self.few < FEW {
+                self.few += 1;
+            } else if self.from_slabs < FROM_SLABS {
+                self.add_slab();
+            }
+        }
+        self.chunks.pop().unwrap_or_else(|| {
+            // SAFETY: the layout's size is not zero.
+            let chunk = NonNull::new(unsafe { alloc(LAYOUT) });
+            let at = chunk.unwrap_or_else(|| handle_alloc_error(LAYOUT)).cast();
+            Chunk { at, is_from_slab: false }
+        })
+    }
+
+    #[cold]
+    fn add_slab(&mut self) {
+        let layout = Layout::from_size_align(SLAB, SLAB).expect("a power of two");
+        // SAFETY: the layout's size is not zero.
+        let Some(slab) = NonNull::new(unsafe { alloc(layout) }) else { return };
+        #[cfg(target_os = "linux")]
+        // SAFETY: ours. Without huge pages all goes on as before.
+        unsafe {
+            libc::madvise(slab.as_ptr().cast(), SLAB, libc::MADV_HUGEPAGE)
+        };
+        let count = SLAB / CHUNK;
+        self.from_slabs += count;
+        // The first one is taken first.
+        self.chunks.extend((0..count).rev().map(|nth| {
+            // SAFETY: inside of the slab.
+            let at = unsafe { slab.add(nth * CHUNK) }.cast();
+            Chunk { at, is_from_slab: true }
+        }));
+    }
 }
 
 /// The chunk that this thread fills.
@@ -145,8 +207,6 @@ impl Filling {
         let at = unsafe { self.chunk.get().cast::<u8>().add(nth as usize * PLACE) };
         // SAFETY: not null.
         let at = unsafe { NonNull::new_unchecked(at) };
-        // The next but one, as the memory is seldom here. Beyond the last one it does no harm.
-        fetch_ahead(at.as_ptr().wrapping_add(2 * PLACE));
         Some(Place { at, is_grouped: self.home.get() == Some(home) })
     }
 
@@ -164,17 +224,11 @@ impl Filling {
 
 fn new_chunk(home: Home) -> NonNull<Head> {
     const { assert!(size_of::<Head>() <= PLACE) };
-    let kept = empty().pop();
-    let chunk = match kept {
-        Some(Chunk(chunk)) => chunk,
-        // SAFETY: the layout's size is not zero.
-        None => NonNull::new(unsafe { alloc(LAYOUT) })
-            .unwrap_or_else(|| handle_alloc_error(LAYOUT))
-            .cast(),
-    };
+    let Chunk { at, is_from_slab } = empty().take();
+    let (left, ready) = (AtomicU32::new(PLACES), Ready::new());
     // SAFETY: ours alone, and large enough.
-    unsafe { chunk.write(Head { left: AtomicU32::new(PLACES), ready: Ready::new(), home }) };
-    chunk
+    unsafe { at.write(Head { left, ready, home, is_from_slab }) };
+    at
 }
 
 /// Gives the place back.
@@ -213,10 +267,10 @@ unsafe fn give_back(chunk: NonNull<Head>, count: u32) {
 #[cold]
 fn keep_or_free(chunk: NonNull<Head>) {
     // SAFETY: ours alone (I1).
-    unsafe { chunk.drop_in_place() };
+    let Head { is_from_slab, .. } = unsafe { chunk.read() };
     let mut empty = empty();
-    if empty.len() < KEPT {
-        return empty.push(Chunk(chunk));
+    if is_from_slab || empty.chunks.len() < KEPT {
+        return empty.chunks.push(Chunk { at: chunk, is_from_slab });
     }
     drop(empty);
     // SAFETY: from `alloc` with this layout, and nobody's any more (I1).
@@ -295,44 +349,6 @@ pub(super) unsafe fn withdraw(place: NonNull<u8>) -> bool {
     unsafe { chunk_of(place).as_ref() }.ready.withdraw(number_of(place))
 }
 
-/// Has a place's memory brought here, to be written soon. A hint.
-#[inline]
-fn fetch_ahead(place: *const u8) {
-    for line in [place, place.wrapping_add(PLACE / 2)] {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-            // SAFETY: touches no memory, whatever the address.
-            unsafe { _mm_prefetch::<_MM_HINT_ET0>(line.cast()) };
-        }
-        #[cfg(target_arch = "aarch64")]
-        {
-            // SAFETY: as above.
-            unsafe {
-                std::arch::asm!("prfm pstl1keep, [{}]", in(reg) line, options(nostack, preserves_flags));
-            }
-        }
-        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-        let _ = line;
-    }
-}
-
-/// How many jobs ahead a worker asks for the memory of one, which comes from another core: so many
-/// short ones run meanwhile.
-const AHEAD: u32 = 3;
-
-/// As [`fetch_ahead`], of the `nth` place of these, if there are so many.
-#[inline]
-fn fetch_nth(chunk: NonNull<Head>, mut places: u32, nth: u32) {
-    for _ in 0..nth {
-        places &= places.wrapping_sub(1);
-    }
-    if places != 0 {
-        let nth = places.trailing_zeros() as usize;
-        fetch_ahead(chunk.as_ptr().cast::<u8>().wrapping_add(nth * PLACE));
-    }
-}
-
 /// Runs the jobs of a chunk that a worker has found in a lane.
 ///
 /// # Safety
@@ -356,25 +372,19 @@ unsafe fn run_row(data: *const (), worker: &Worker) {
         }
     }
     let mut next = head.ready.take();
-    if let Some(taken) = next.as_ref().filter(|taken| taken.has_more()) {
-        if data.addr() & ASIDE == 0 {
-            // SAFETY: as above.
-            worker.share(level, unsafe { new_entry(chunk) }, is_outside);
-        }
-        for nth in 0..AHEAD - 1 {
-            fetch_nth(chunk, taken.rest, nth);
-        }
+    if data.addr() & ASIDE == 0 && next.as_ref().is_some_and(|taken| taken.has_more) {
+        // SAFETY: as above.
+        worker.share(level, unsafe { new_entry(chunk) }, is_outside);
     }
     while let Some(taken) = next {
         // SAFETY: inside of the chunk.
         let job = unsafe { chunk.cast::<u8>().add(taken.place as usize * PLACE) };
         // SAFETY: a job, whose place in the queue is ours.
         let entry = unsafe { Raw::from_place(job).entry() };
-        fetch_nth(chunk, taken.rest, AHEAD - 1);
         // SAFETY: as above.
         unsafe { (entry.run)(entry.data, worker) };
         // The last one is left to its entry, if there is one more: it would be stale.
-        if !taken.has_more() {
+        if !taken.has_more {
             break;
         }
         if !worker.may_go_on(level, is_outside) {

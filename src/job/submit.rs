@@ -140,10 +140,11 @@ fn accept_to<X: Options, C: Work>(
     registry.check_not_forked();
     panic::watch();
     let board = Board::of(registry);
-    let Terms { extra, level, is_timed, token, door } = terms;
+    // The door stays where it is, see `Raw::new`.
+    let Terms { extra, level, is_timed, token, ref door } = terms;
     let ticket = extra.extra().map_or(Ticket::PLAIN, Extra::ticket);
     if board.mode() != Mode::Open {
-        if let Door::With(held) = door {
+        if let Door::With(held) = *door {
             admit::give_back(board, &ticket, held);
         }
         return Err(SubmitError::ShuttingDown(call));

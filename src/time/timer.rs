@@ -72,6 +72,7 @@ enum Sleep {
 
 impl Timer {
     /// A timer without a thread, yet.
+    #[cfg(any(test, loom, feature = "test-util"))]
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self::watched(clock, None)
     }
