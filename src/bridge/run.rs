@@ -41,6 +41,17 @@ impl<T> From<Entered<T>> for State<T> {
 }
 
 impl<T: Send + 'static> Run<T> {
+    fn submit<F>(pool: &Pool, f: F) -> Self
+    where
+        F: FnOnce() -> T + Send + 'static,
+    {
+        if pool.is_bounded() {
+            return Run::enter(pool.submit_async(f));
+        }
+        // There is nothing to wait for.
+        Run(pool.try_submit(f).map_err(|error| error.as_end()).into())
+    }
+
     /// Lets the job in at once if there is room, or else takes its place in line.
     fn enter<F>(mut entry: SubmitAsync<T, F>) -> Self
     where
@@ -168,7 +179,7 @@ impl Pool {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        Run::enter(self.submit_async(f))
+        Run::submit(self, f)
     }
 
     /// As [`run`](Pool::run), but gives the closure back if there is no room: for a service that
@@ -212,7 +223,7 @@ impl Pool {
         T: Send + 'static,
         F: FnOnce(&JobCx) -> T + Send + 'static,
     {
-        Run::enter(self.submit_async(with_cx(f)))
+        Run::submit(self, with_cx(f))
     }
 }
 

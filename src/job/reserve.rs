@@ -244,6 +244,11 @@ impl Pool {
 }
 
 impl Pool {
+    /// Whether there may be no room for a job.
+    pub(crate) fn is_bounded(&self) -> bool {
+        Board::of(self.registry()).entrance().is_some()
+    }
+
     /// How much room the pool's [limits](crate::PoolBuilder::queue) have left.
     pub fn queue_stats(&self) -> QueueStats {
         let entrance = Board::of(self.registry()).entrance();
