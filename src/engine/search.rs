@@ -17,6 +17,10 @@ use crossbeam_deque::{Steal, Stealer};
 /// woken again (5 us for the waker, 10-50 us until the woken thread runs), so that searching at
 /// most doubles it.
 const SEARCH_US: u64 = 50;
+/// After so long it yields between two looks: there may be more threads than cores, and whoever has
+/// the work that it looks for may be the one without (Arora, Blumofe, Plaxton: Thread Scheduling for
+/// Multiprogrammed Multiprocessors, SPAA 1998).
+const SPIN_US: u64 = 5;
 /// How long a waiter spins before it parks; the same reasoning.
 const WAIT_US: u64 = 50;
 /// Every how many looks, on average, the injector comes first, so that work from outside is not
@@ -112,14 +116,23 @@ impl Worker {
                 return None;
             }
             // The clock only from the second round on: most searches end in the first.
-            match start {
-                None => start = Some(clock::ticks()),
-                Some(start) if clock::since(start) > registry.us(SEARCH_US) => return None,
-                Some(_) => {}
+            let searched = match start {
+                None => {
+                    start = Some(clock::ticks());
+                    0
+                }
+                Some(start) => clock::since(start),
+            };
+            if searched > registry.us(SEARCH_US) {
+                return None;
             }
             self.ask_the_busy(None);
-            for _ in 0..PAUSES {
-                sync::spin_loop();
+            if searched > registry.us(SPIN_US) {
+                sync::thread::yield_now();
+            } else {
+                for _ in 0..PAUSES {
+                    sync::spin_loop();
+                }
             }
         }
     }
