@@ -5,6 +5,7 @@
 //! | `life` | the word that says where a job is, who may touch it, who is told of its end |
 //! | `lazy` | a token that is made when it is asked for |
 //! | `raw` | a job in memory: how it runs and how it ends |
+//! | `work` | what a job does, and what it may have beside its closure |
 //! | `control` | what others do to a job: cancel it, end it, wait in it |
 //! | `gate` | jobs that wait for something else than a worker |
 //! | `after` | jobs that wait for other jobs |
@@ -71,6 +72,7 @@ mod store;
 mod submit;
 mod told;
 pub(crate) mod waiter;
+mod work;
 
 pub use after::Dependency;
 pub(crate) use board::{Board, Mode, Ongoing};
@@ -90,7 +92,6 @@ pub use outcome::{
     JobError, JobOutcome, JobPanic, PanicLocation, SkipCause, SubmitError, TimeoutPhase,
 };
 pub(crate) use panic::{take_current_location, take_location_of, watch as watch_panics};
-pub(crate) use raw::Call;
 pub use record::Attempt;
 pub use reference::{JobRef, JobState, JobTimes};
 pub use reserve::{Permit, ReserveAsync, ReserveError, SubmitAsync};
@@ -101,3 +102,4 @@ pub(crate) use shutdown::{abandon_pending, discard};
 pub(crate) use step::queue_step;
 pub(crate) use submit::submit_at;
 pub use submit::{JobBuilder, submit};
+pub(crate) use work::Call;

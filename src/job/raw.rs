@@ -13,6 +13,7 @@ use super::outcome::{JobError, JobOutcome, JobPanic, TimeoutPhase};
 use super::panic;
 use super::record::Record;
 use super::store::{self, Row};
+use super::work::{Call, Options, Work};
 use crate::engine::clock;
 use crate::engine::job::{JobRef as Entry, NOBODY};
 use crate::engine::registry::Registry;
@@ -24,21 +25,6 @@ use std::cell::UnsafeCell;
 use std::mem::{ManuallyDrop, MaybeUninit, offset_of};
 use std::ptr::NonNull;
 use std::sync::Arc;
-
-/// What a job does, in whichever way it is run.
-pub(crate) trait Work: Send + 'static {
-    type Output: Send + 'static;
-    /// Whether it may be run more than once.
-    const IS_REPEATED: bool = false;
-    /// The functions of a job that does this, and has such options.
-    fn vtable<X: Options>() -> &'static VTable;
-}
-
-/// What is to be called, once.
-pub(crate) trait Call: Send + 'static {
-    type Output: Send + 'static;
-    fn call(self, cx: &JobCx) -> Self::Output;
-}
 
 impl<C: Call> Work for C {
     type Output = C::Output;
@@ -83,6 +69,8 @@ const PENDING: u8 = u8::MAX;
 
 /// Runs a job.
 type Run = unsafe fn(*const (), &Worker);
+/// Finds something in a job.
+type Find<T> = unsafe fn(Raw) -> NonNull<T>;
 
 pub(crate) struct VTable {
     pub(super) run: Run,
@@ -96,40 +84,8 @@ pub(crate) struct VTable {
     set_error: unsafe fn(Raw, JobError),
     /// As of [`Options`].
     is_counted: bool,
-    extra: Option<unsafe fn(Raw) -> Option<NonNull<Extra>>>,
-    record: Option<unsafe fn(Raw) -> Option<NonNull<Record>>>,
-}
-
-/// What a job may have beside its closure: nothing, or options.
-pub(crate) trait Options: Send + Sync + 'static {
-    /// Whether the job counts; or else it is a step of something that counts as a whole.
-    const IS_COUNTED: bool = true;
-    /// Whether it has any of the two. Of most jobs this is all that anybody asks.
-    const HAS_EXTRA: bool = false;
-    const HAS_RECORD: bool = false;
-    fn extra(&self) -> Option<&Extra> {
-        None
-    }
-    /// Of a job that may be tried again.
-    fn record(&self) -> Option<&Record> {
-        None
-    }
-}
-
-impl Options for () {}
-
-/// Of a step.
-pub(crate) struct Step;
-
-impl Options for Step {
-    const IS_COUNTED: bool = false;
-}
-
-impl Options for Extra {
-    const HAS_EXTRA: bool = true;
-    fn extra(&self) -> Option<&Extra> {
-        Some(self)
-    }
+    extra: Option<Find<Extra>>,
+    record: Option<Find<Record>>,
 }
 
 #[repr(C)]
@@ -353,16 +309,16 @@ impl<X: Options, C: Work> Cell<X, C> {
         unsafe { (*Self::stage(raw)).result = ManuallyDrop::new(Err(Box::new(error))) };
     }
 
-    unsafe fn extra(raw: Raw) -> Option<NonNull<Extra>> {
+    unsafe fn extra(raw: Raw) -> NonNull<Extra> {
         let cell = raw.0.as_ptr().cast::<Self>();
         // SAFETY: live, by contract; shared for the job's whole life.
-        unsafe { (*cell).extra.extra() }.map(NonNull::from)
+        unsafe { (*cell).extra.extra() }.map(NonNull::from).expect("it has some")
     }
 
-    unsafe fn record(raw: Raw) -> Option<NonNull<Record>> {
+    unsafe fn record(raw: Raw) -> NonNull<Record> {
         let cell = raw.0.as_ptr().cast::<Self>();
         // SAFETY: as in `extra`.
-        unsafe { (*cell).extra.record() }.map(NonNull::from)
+        unsafe { (*cell).extra.record() }.map(NonNull::from).expect("it has one")
     }
 }
 
@@ -477,16 +433,16 @@ impl Raw {
 
     #[inline]
     pub(crate) fn extra<'a>(self) -> Option<&'a Extra> {
-        let get = self.header().vtable.extra?;
+        let find = self.header().vtable.extra?;
         // SAFETY: live, as in `header`.
-        unsafe { get(self).map(|extra| extra.as_ref()) }
+        Some(unsafe { find(self).as_ref() })
     }
 
     #[inline]
     pub(crate) fn record<'a>(self) -> Option<&'a Record> {
-        let get = self.header().vtable.record?;
+        let find = self.header().vtable.record?;
         // SAFETY: as in `extra`.
-        unsafe { get(self).map(|record| record.as_ref()) }
+        Some(unsafe { find(self).as_ref() })
     }
 
     /// The pool's board. Only before the job has ended, or on a thread of the pool.

@@ -13,7 +13,7 @@
 
 use super::board::Board;
 use super::options::Extra;
-use super::raw::Options;
+use super::work::Options;
 use crate::engine::sync::{Mutex, lock};
 use crate::time::TimerKey;
 use std::collections::VecDeque;

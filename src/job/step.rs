@@ -4,9 +4,10 @@
 use super::admit::Held;
 use super::board::{Board, JobId, Mode};
 use super::handle::JobHandle;
-use super::raw::{Parts, Raw, Step};
+use super::raw::{Parts, Raw};
 use super::reference::JobRef;
-use super::submit::{Plain, queue};
+use super::submit::queue;
+use super::work::{Plain, Step};
 use crate::engine::clock;
 use crate::engine::registry::Registry;
 

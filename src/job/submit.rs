@@ -11,8 +11,9 @@ use super::member::Enlist;
 use super::options::{Extra, JobOptions};
 use super::outcome::{SubmitError, TimeoutPhase};
 use super::panic;
-use super::raw::{Call, Options, Parts, Raw, Work};
+use super::raw::{Parts, Raw};
 use super::reference::JobRef;
+use super::work::{Call, Options, Plain, WithCx, Work};
 use crate::Priority;
 use crate::engine::clock;
 use crate::engine::job::JobRef as Entry;
@@ -27,26 +28,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// A closure that wants nothing to know.
-pub(super) struct Plain<F>(pub(super) F);
-
-impl<T: Send + 'static, F: FnOnce() -> T + Send + 'static> Call for Plain<F> {
-    type Output = T;
-    fn call(self, _: &JobCx) -> T {
-        (self.0)()
-    }
-}
-
-/// A closure that sees its job.
-struct WithCx<F>(F);
-
-impl<T: Send + 'static, F: FnOnce(&JobCx) -> T + Send + 'static> Call for WithCx<F> {
-    type Output = T;
-    fn call(self, cx: &JobCx) -> T {
-        (self.0)(cx)
-    }
-}
 
 /// Queues a job, whose handle is made only then. Returns whether a worker was woken for it.
 #[inline]
