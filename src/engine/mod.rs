@@ -7,6 +7,7 @@
 //! | `unwind` | where panics are caught | - |
 //! | `topology` | CPUs, caches, pinning | - |
 //! | `forked` | the notice of fork(2) | - |
+//! | `number` | numbers of threads | - |
 //! | `park` | one parker a worker | `sync` |
 //! | `latch` | the completion of one piece of work | `sync` |
 //! | `sleep` | who is awake, permits, who wakes whom | `park`, `topology` |
@@ -32,6 +33,7 @@ pub(crate) mod lanes;
 pub(crate) mod latch;
 #[cfg(loom)]
 pub(crate) mod model;
+pub(crate) mod number;
 pub(crate) mod park;
 pub(crate) mod region;
 pub(crate) mod registry;

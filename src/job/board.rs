@@ -14,16 +14,15 @@ use super::outcome::JobOutcome;
 use super::raw::Raw;
 use super::reference::JobRef;
 use super::slab::Slab;
+use crate::engine::number;
 use crate::engine::registry::Registry;
 use crate::engine::sync::{AtomicU8, AtomicU64, Mutex, Ordering, fence, lock};
 use crate::engine::worker::Worker;
 use crate::policy::QueueLimits;
 use crate::time::{Clock, RealClock, Schedules, Timer};
 use crossbeam_utils::CachePadded;
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 use std::time::Instant;
@@ -172,22 +171,6 @@ pub(crate) trait Ongoing: Send + Sync {
     fn shut_down(self: Arc<Self>);
 }
 
-/// The place where the calling thread counts if it is no worker.
-fn shared_place() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static MINE: Cell<usize> = const { Cell::new(usize::MAX) };
-    }
-    // A thread that is about to end counts where others do.
-    MINE.try_with(|mine| {
-        if mine.get() == usize::MAX {
-            mine.set(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % SHARED);
-        }
-        mine.get()
-    })
-    .unwrap_or(0)
-}
-
 /// Adds, and returns what was there before. If nobody else writes, without a locked instruction.
 #[inline]
 fn add(count: &AtomicU64, more: u64, is_mine: bool) -> u64 {
@@ -294,7 +277,7 @@ impl Board {
         });
         match mine {
             Some(place) if place < self.shards.len() => (place, true),
-            _ => (shared_place(), false),
+            _ => (number::of_thread() % SHARED, false),
         }
     }
 

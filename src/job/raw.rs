@@ -21,6 +21,7 @@ use crate::engine::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use crate::engine::unwind::{self, Payload};
 use crate::engine::worker::{Belonging, Worker};
 use crate::time::after;
+use std::alloc::Layout;
 use std::cell::UnsafeCell;
 use std::mem::{ManuallyDrop, MaybeUninit, offset_of};
 use std::ptr::NonNull;
@@ -294,7 +295,7 @@ impl<X: Options, C: Work> Cell<X, C> {
             if is_boxed {
                 drop(Box::from_raw(cell.as_ptr().cast::<MaybeUninit<Self>>()));
             } else {
-                store::put(cell.cast());
+                store::put(cell.cast(), Layout::new::<Self>());
             }
         }
     }
@@ -330,7 +331,7 @@ impl Raw {
             assert!(offset_of!(Cell<X, C>, header) == 0);
         }
         let Parts { call, extra, id, level, is_timed, token, enqueued, is_gated, held } = parts;
-        let layout = std::alloc::Layout::new::<Cell<X, C>>();
+        let layout = Layout::new::<Cell<X, C>>();
         let place = if is_gated { None } else { store::take(layout, registry, level) };
         let (cell, is_boxed, is_grouped) = match place {
             Some(place) => (place.at.cast::<Cell<X, C>>().as_ptr(), false, place.is_grouped),

@@ -1,5 +1,5 @@
-//! Where jobs live: small ones side by side in chunks, each thread filling its own; and how those
-//! of one chunk are queued together.
+//! Where jobs live: side by side in chunks, each thread filling its own, but for large ones; and how
+//! those of one chunk are queued together, by the first place of each.
 //!
 //! Taking a place is a bump, giving it back one subtraction from the chunk's count, from whichever
 //! thread; a place is not used again before its chunk is empty as a whole. So jobs that are
@@ -34,6 +34,8 @@ use std::sync::{Mutex, MutexGuard};
 
 /// Two cache lines: what most jobs need.
 pub(super) const PLACE: usize = 128;
+/// How many places a job takes at most: two, with a name and options.
+const MOST: u32 = 2;
 const CHUNK: usize = 4096;
 /// The first place holds the count.
 const PLACES: u32 = (CHUNK / PLACE) as u32 - 1;
@@ -163,9 +165,16 @@ shuttle::thread_local! {
 
 impl Drop for Filling {
     fn drop(&mut self) {
+        self.give_rest_back();
+    }
+}
+
+impl Filling {
+    /// Gives back what it has not given away.
+    fn give_rest_back(&self) {
         let (chunk, next) = (self.chunk.replace(ptr::null_mut()), self.next.replace(FULL));
         if let Some(chunk) = NonNull::new(chunk).filter(|_| next < FULL) {
-            // SAFETY: the places that we have not given away.
+            // SAFETY: see above.
             unsafe { give_back(chunk, FULL - next) };
         }
     }
@@ -178,31 +187,38 @@ pub(super) struct Place {
     pub(super) is_grouped: bool,
 }
 
-/// Memory for a job of this pool and level, if it fits into a place.
+/// How many places such a job takes, side by side.
+#[inline]
+const fn span(layout: Layout) -> u32 {
+    layout.size().div_ceil(PLACE) as u32
+}
+
+/// Memory for a job of this pool and level, if it fits into a place, or a few.
 #[inline]
 pub(super) fn take(layout: Layout, registry: &Registry, level: u8) -> Option<Place> {
     if cfg!(windlass_boxed_jobs) {
         return None;
     }
-    let fits = layout.size() <= PLACE && layout.align() <= PLACE;
+    let fits = layout.size() <= MOST as usize * PLACE && layout.align() <= PLACE;
+    let span = fits.then_some(span(layout));
     // A thread that is about to end uses the allocator.
-    FILLING.try_with(|filling| filling.take(fits, (registry, level))).ok().flatten()
+    FILLING.try_with(|filling| filling.take(span, (registry, level))).ok().flatten()
 }
 
 impl Filling {
     #[inline]
-    fn take(&self, fits: bool, home: (*const Registry, u8)) -> Option<Place> {
-        if !fits {
+    fn take(&self, span: Option<u32>, home: (*const Registry, u8)) -> Option<Place> {
+        let Some(span) = span else {
             if self.home.get() == Some(home) {
                 self.home.set(None);
             }
             return None;
-        }
-        if self.next.get() == FULL {
+        };
+        if FULL - self.next.get() < span {
             self.renew(home);
         }
         let nth = self.next.get();
-        self.next.set(nth + 1);
+        self.next.set(nth + span);
         // SAFETY: inside of the chunk, behind its head.
         let at = unsafe { self.chunk.get().cast::<u8>().add(nth as usize * PLACE) };
         // SAFETY: not null.
@@ -212,6 +228,7 @@ impl Filling {
 
     #[cold]
     fn renew(&self, home: (*const Registry, u8)) {
+        self.give_rest_back();
         let (registry, level) = home;
         let seat = |seat: Option<&Worker>| seat.and_then(Worker::own_lanes).is_none();
         // SAFETY: the caller of `take` borrows it.
@@ -231,14 +248,14 @@ fn new_chunk(home: Home) -> NonNull<Head> {
     at
 }
 
-/// Gives the place back.
+/// Gives back what a job has lain in.
 ///
 /// # Safety
-/// It is from [`take`], and nothing is in it any more.
+/// It is from [`take`] for such a job, and nothing is in it any more.
 #[inline]
-pub(super) unsafe fn put(place: NonNull<u8>) {
-    // SAFETY: one of the chunk's count.
-    unsafe { give_back(chunk_of(place), 1) };
+pub(super) unsafe fn put(place: NonNull<u8>, layout: Layout) {
+    // SAFETY: those of the chunk's count.
+    unsafe { give_back(chunk_of(place), span(layout)) };
 }
 
 /// # Safety

@@ -1,4 +1,4 @@
-//! The pending timers of one pool, ordered by deadline: no lock, no clock, no thread.
+//! Pending timers, ordered by deadline: no lock, no clock, no thread.
 //!
 //! Those that are due within a millisecond or so are in a heap of four children a node, all others in
 //! a hierarchy of wheels (`wheel`), whose slots are lists. So to insert and to cancel a timer costs
@@ -36,7 +36,25 @@ pub(crate) struct TimerKey {
 impl TimerKey {
     /// No timer's key: what has been inserted after the stop.
     pub(crate) const NONE: TimerKey = TimerKey { slot: NO_SLOT, generation: u32::MAX };
+
+    /// As a key of the timer whose part the queue is.
+    pub(super) fn in_part(self, nth: usize) -> TimerKey {
+        TimerKey { slot: self.slot * PARTS as u32 + nth as u32, ..self }
+    }
+
+    /// The part, and the key there. `None`: it is no timer's.
+    pub(super) fn split(self) -> Option<(usize, TimerKey)> {
+        let parts = PARTS as u32;
+        let key = TimerKey { slot: self.slot / parts, ..self };
+        (self != TimerKey::NONE).then_some(((self.slot % parts) as usize, key))
+    }
 }
+
+/// How many parts a timer has, each of them a queue. Its thread takes the lock of each whenever it
+/// looks.
+pub(super) const PARTS: usize = if cfg!(any(loom, shuttle)) { 2 } else { 4 };
+/// The numbers of slots are less.
+const MAX_SLOTS: u32 = NO_SLOT / PARTS as u32;
 
 /// Four children lie in two cache lines, and the tree is half as deep as a binary one.
 const ARITY: usize = 4;
@@ -254,9 +272,9 @@ impl Queue {
             *taken = new(taken.generation);
             return slot;
         }
-        // A slot's number is less than `NO_SLOT`, which so many timers (300 GiB) never reach.
+        // So many timers (80 GiB) there never are.
         let slot = u32::try_from(self.slots.len()).unwrap_or(NO_SLOT);
-        assert!(slot < NO_SLOT, "too many timers are pending");
+        assert!(slot < MAX_SLOTS, "too many timers are pending");
         if self.slots.len() == self.slots.capacity() {
             // By an eighth, not by half: what waits in great numbers shall be small.
             self.slots.reserve_exact((self.slots.len() / 8).max(64));

@@ -1,30 +1,40 @@
 //! The timer of a pool: callbacks that run at their time.
 //!
 //! One thread, which starts with the first timer, sleeps until the earliest deadline and runs what
-//! is due. Nobody polls. Everything is under one lock, which no foreign code runs under: callbacks
-//! run, and captures are dropped, outside of it.
+//! is due. Nobody polls. What is pending lies in parts, each under a lock of its own, and each thread
+//! inserts into one of them: so limits in time of many jobs, which are set by some threads and taken
+//! back by others, do not all go through one lock. No foreign code runs under a lock: callbacks run,
+//! and captures are dropped, outside of them.
 //!
-//! T1. A callback leaves the queue under the lock, once: to be run, or by the cancel that returns
+//! T1. A callback leaves its part under the lock, once: to be run, or by the cancel that returns
 //!     true, or by the stop. So it runs at most once, and never after such a cancel has returned.
-//! T2. While the thread sleeps, `sleep` says until when, and no deadline in the queue is earlier.
-//!     Whoever inserts an earlier one writes `Awake` and notifies, once a sleep. The thread writes
-//!     `sleep` and begins to wait in one step under the lock, so no notification falls in between.
-//!     A cancel may leave it to wake for nothing, at the deadline that it has slept for: once, and a
-//!     few times if that was far away, as the queue then looks closer.
+//! T2. The thread takes the locks of all parts to look for the earliest deadline, and lets go of none
+//!     before it has written into `until` when it will wake. So whoever inserts after that sees it,
+//!     and if the new deadline is earlier, has the thread look again, once a sleep. The thread writes
+//!     `until` and begins to wait in one step under the lock of `rest`, so no notification falls in
+//!     between. A cancel may leave it to wake for nothing, at the deadline that it has slept for:
+//!     once, and a few times if that was far away, as the queue then looks closer.
 //!
-//! With a clock that is moved by hand there is no thread: what is due is run by who moves it. Under
-//! loom and shuttle no time passes for who sleeps: what is due when its thread looks fires, all else
-//! never, except by a manual clock.
+//! Lock order: the parts by number, then `rest`.
+//!
+//! With a clock that is moved by hand there is no thread, and one part: what is due is run by who
+//! moves it. Under loom and shuttle no time passes for who sleeps: what is due when its thread looks
+//! fires, all else never, except by a manual clock.
 
 use super::clock::{Clock, Listener};
-use super::queue::{Callback, Queue, TimerKey};
-use crate::engine::forked;
+use super::queue::{Callback, PARTS, Queue, TimerKey};
 use crate::engine::sync::{
-    AtomicU32, Condvar, Mutex, MutexGuard, Ordering, lock, thread, wait, wait_timeout,
+    AtomicU64, Condvar, Mutex, MutexGuard, Ordering, lock, thread, wait, wait_timeout,
 };
 use crate::engine::unwind::{AbortOnUnwind, catch, drop_quietly};
+use crate::engine::{forked, number};
+use crossbeam_utils::CachePadded;
+use std::io;
 use std::sync::{Arc, TryLockError, Weak};
 use std::time::Instant;
+
+/// It is awake, or does not exist.
+const AWAKE: u64 = 0;
 
 /// See the module.
 ///
@@ -35,22 +45,35 @@ pub(crate) struct Timer {
     shared: Arc<Shared>,
     /// Whether somebody moves the clock.
     is_manual: bool,
-    /// The process's generation when the timer was made, or when its thread was last started.
-    /// Written under the lock.
-    generation: AtomicU32,
+    /// The process's generation when the timer was made.
+    generation: u32,
 }
 
 struct Shared {
     clock: Arc<dyn Clock>,
     /// Who wants to know when the wall clock is set.
     watcher: Option<Weak<dyn WatchWall>>,
-    state: Mutex<State>,
+    parts: [CachePadded<Mutex<Part>>; PARTS],
+    /// When the timer was made.
+    epoch: Instant,
+    /// Until when the thread sleeps, in nanoseconds since the epoch, or [`AWAKE`]. Written under the lock of `rest`.
+    until: AtomicU64,
+    /// The process's generation, plus one, in which the thread was last started; 0: in none. Written
+    /// under the lock of `rest`.
+    started_in: AtomicU64,
+    rest: Mutex<Rest>,
     /// What the thread sleeps on.
     wake: Condvar,
 }
 
-struct State {
+/// A part of what is pending.
+struct Part {
     queue: Queue,
+    is_stopped: bool,
+}
+
+/// What there is but once.
+struct Rest {
     sleep: Sleep,
     is_stopped: bool,
     /// None before the first insert and after the stop.
@@ -64,7 +87,7 @@ struct State {
 /// What the thread is at.
 #[derive(Clone, Copy)]
 enum Sleep {
-    /// It will look at the queue before it sleeps; or it does not exist.
+    /// It will look at the parts before it sleeps; or it does not exist.
     Awake,
     /// It sleeps until then; None: for ever.
     Until(Option<Instant>),
@@ -79,11 +102,15 @@ impl Timer {
 
     /// As [`new`](Timer::new). `watcher` is told when the wall clock is set, if the clock tells.
     pub(crate) fn watched(clock: Arc<dyn Clock>, watcher: Option<Weak<dyn WatchWall>>) -> Self {
+        let part = || Part { queue: Queue::new(), is_stopped: false };
         let shared = Arc::new(Shared {
+            epoch: clock.now(),
             clock,
             watcher,
-            state: Mutex::new(State {
-                queue: Queue::new(),
+            parts: std::array::from_fn(|_| CachePadded::new(Mutex::new(part()))),
+            until: AtomicU64::new(AWAKE),
+            started_in: AtomicU64::new(0),
+            rest: Mutex::new(Rest {
                 sleep: Sleep::Awake,
                 is_stopped: false,
                 thread: None,
@@ -96,7 +123,7 @@ impl Timer {
         });
         let listener: Weak<Shared> = Arc::downgrade(&shared);
         let is_manual = shared.clock.listen(listener);
-        Timer { shared, is_manual, generation: AtomicU32::new(forked::generation()) }
+        Timer { shared, is_manual, generation: forked::generation() }
     }
 
     /// The clock by which the deadlines are.
@@ -114,37 +141,32 @@ impl Timer {
     /// not block. If that time has passed, as soon as may be: with a manual clock, when that is next
     /// moved, be it by nothing.
     ///
-    /// Callbacks run one after the other, by deadline, those of one deadline in the order in which
-    /// they were inserted. A callback may use the timer itself, and drop it. If it panics, the panic
-    /// hook reports that, and nobody else notices.
+    /// Callbacks run one after the other, by deadline; those of one deadline that one thread has
+    /// inserted, or anybody by a manual clock, in the order in which they were inserted. A callback
+    /// may use the timer itself, and drop it. If it panics, the panic hook reports that, and nobody
+    /// else notices.
     ///
     /// After the [`stop`](Timer::stop) the callback is dropped at once.
     ///
     /// # Panics
     /// If the system has no thread for the timer.
     pub(crate) fn insert(&self, at: Instant, callback: impl FnOnce() + Send + 'static) -> TimerKey {
-        // Before the lock, so that it is dropped after it if the thread cannot be started.
         let callback: Callback = Box::new(callback);
-        let mut state = lock(&self.shared.state);
-        if state.is_stopped {
-            drop(state);
-            drop_quietly(callback);
-            return TimerKey::NONE;
+        if self.is_manual {
+            return self.shared.insert(0, at, callback);
         }
-        if !self.is_manual {
-            self.ensure_thread(&mut state);
+        let key = self.shared.insert(number::of_thread() % PARTS, at, callback);
+        let generation = u64::from(forked::generation()) + 1;
+        // Relaxed: a thread that somebody else has just started looks before it sleeps.
+        if self.shared.started_in.load(Ordering::Relaxed) != generation
+            && let Err(error) = self.start_thread(generation)
+        {
+            drop_quietly(self.shared.remove(key));
+            panic!("windlass: the timer's thread cannot be started: {error}");
         }
-        let key = state.queue.insert(at, callback);
-        let is_earlier = match state.sleep {
-            Sleep::Awake => false,
-            Sleep::Until(until) => until.is_none_or(|until| at < until),
-        };
-        if is_earlier {
-            state.sleep = Sleep::Awake;
-            #[cfg(test)]
-            (state.num_notified += 1);
-            drop(state);
-            self.shared.wake.notify_one();
+        // Relaxed: see T2.
+        if self.shared.nanos_of(at) < self.shared.until.load(Ordering::Relaxed) {
+            self.shared.look_again(at);
         }
         key
     }
@@ -155,7 +177,7 @@ impl Timer {
     /// If a destructor of what the callback has captured panics, the panic hook reports that, and
     /// nobody else notices.
     pub(crate) fn cancel(&self, key: TimerKey) -> bool {
-        let callback = lock(&self.shared.state).queue.remove(key);
+        let callback = self.shared.remove(key);
         let is_cancelled = callback.is_some();
         drop_quietly(callback);
         is_cancelled
@@ -167,63 +189,73 @@ impl Timer {
     ///
     /// Nothing waits for a callback that a manual clock runs.
     pub(crate) fn stop(&self) {
-        let is_forked = self.generation.load(Ordering::Relaxed) != forked::generation();
-        let Some(mut state) = self.lock_to_stop(is_forked) else { return };
-        state.is_stopped = true;
-        let queue = std::mem::take(&mut state.queue);
+        let is_forked = self.is_from_before_fork();
+        for part in &self.shared.parts {
+            let Some(mut part) = lock_to_stop(part, is_forked) else { continue };
+            part.is_stopped = true;
+            let queue = std::mem::take(&mut part.queue);
+            drop(part);
+            queue.into_callbacks().for_each(drop_quietly);
+        }
+        let Some(mut rest) = lock_to_stop(&self.shared.rest, is_forked) else { return };
+        rest.is_stopped = true;
+        rest.sleep = Sleep::Awake;
         let thread = if is_forked {
             // The thread is the parent's. Its handle must not be joined.
-            std::mem::forget(state.thread.take());
+            std::mem::forget(rest.thread.take());
             None
         } else {
             let current = thread::current().id();
-            state.thread.take_if(|thread| thread.thread().id() != current)
+            rest.thread.take_if(|thread| thread.thread().id() != current)
         };
-        drop(state);
+        drop(rest);
         self.shared.wake.notify_all();
-        queue.into_callbacks().for_each(drop_quietly);
         if let Some(thread) = thread {
             // It catches what callbacks throw.
             let _ = thread.join();
         }
     }
 
-    /// In the child of a fork, before the first insert there, nobody holds the lock for long: if it
-    /// is taken, it is lost, and what it guards is leaked.
-    fn lock_to_stop(&self, is_forked: bool) -> Option<MutexGuard<'_, State>> {
-        if !is_forked {
-            return Some(lock(&self.shared.state));
-        }
-        match self.shared.state.try_lock() {
-            Ok(state) => Some(state),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
-    }
-
-    #[inline]
-    fn ensure_thread(&self, state: &mut State) {
-        let generation = forked::generation();
-        if state.thread.is_none() || self.generation.load(Ordering::Relaxed) != generation {
-            self.start_thread(state, generation);
-        }
+    /// Whether this process is the child of a fork, and has not inserted anything.
+    fn is_from_before_fork(&self) -> bool {
+        let known = match self.shared.started_in.load(Ordering::Relaxed) {
+            0 => u64::from(self.generation) + 1,
+            started_in => started_in,
+        };
+        known != u64::from(forked::generation()) + 1
     }
 
     #[cold]
-    fn start_thread(&self, state: &mut State, generation: u32) {
+    fn start_thread(&self, generation: u64) -> io::Result<()> {
+        let mut rest = lock(&self.shared.rest);
+        let started_in = &self.shared.started_in;
+        if rest.is_stopped || started_in.load(Ordering::Relaxed) == generation {
+            return Ok(());
+        }
         let shared = Arc::clone(&self.shared);
-        let spawned = thread::Builder::new().name("windlass-timer".to_owned()).spawn(move || {
+        let thread = thread::Builder::new().name("windlass-timer".to_owned()).spawn(move || {
             let guard = AbortOnUnwind("the timer's thread");
             shared.run(generation);
             guard.disarm();
-        });
-        match spawned {
-            // A handle that was here is that of the parent of a fork, not to be touched.
-            Ok(thread) => std::mem::forget(state.thread.replace(thread)),
-            Err(error) => panic!("windlass: the timer's thread cannot be started: {error}"),
-        }
-        state.sleep = Sleep::Awake;
-        self.generation.store(generation, Ordering::Relaxed);
+        })?;
+        // A handle that was here is that of the parent of a fork, not to be touched.
+        std::mem::forget(rest.thread.replace(thread));
+        self.shared.wake_up(&mut rest);
+        started_in.store(generation, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// In the child of a fork, before the first insert there, nobody holds a lock for long: if it is
+/// taken, it is lost, and what it guards is leaked.
+fn lock_to_stop<T>(mutex: &Mutex<T>, may_be_lost: bool) -> Option<MutexGuard<'_, T>> {
+    if !may_be_lost {
+        return Some(lock(mutex));
+    }
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
 
@@ -234,37 +266,102 @@ impl Drop for Timer {
 }
 
 impl Shared {
+    /// In the order of the deadlines; later than [`AWAKE`].
+    fn nanos_of(&self, at: Instant) -> u64 {
+        let nanos = at.saturating_duration_since(self.epoch).as_nanos();
+        u64::try_from(nanos).map_or(u64::MAX - 1, |nanos| nanos.clamp(1, u64::MAX - 1))
+    }
+
+    fn insert(&self, nth: usize, at: Instant, callback: Callback) -> TimerKey {
+        let mut part = lock(&self.parts[nth]);
+        if part.is_stopped {
+            drop(part);
+            drop_quietly(callback);
+            return TimerKey::NONE;
+        }
+        part.queue.insert(at, callback).in_part(nth)
+    }
+
+    fn remove(&self, key: TimerKey) -> Option<Callback> {
+        let (nth, key) = key.split()?;
+        lock(&self.parts[nth]).queue.remove(key)
+    }
+
+    /// Wakes the thread if it would sleep beyond `at`.
+    #[cold]
+    fn look_again(&self, at: Instant) {
+        let mut rest = lock(&self.rest);
+        let is_earlier = match rest.sleep {
+            Sleep::Awake => false,
+            Sleep::Until(until) => until.is_none_or(|until| at < until),
+        };
+        if is_earlier {
+            self.wake_up(&mut rest);
+            #[cfg(test)]
+            (rest.num_notified += 1);
+            drop(rest);
+            self.wake.notify_one();
+        }
+    }
+
+    /// The thread is awake, or about to be.
+    fn wake_up(&self, rest: &mut Rest) {
+        rest.sleep = Sleep::Awake;
+        self.until.store(AWAKE, Ordering::Relaxed);
+    }
+
     /// The thread.
-    fn run(&self, generation: u32) {
+    fn run(&self, generation: u64) {
         loop {
             let now = self.clock.now();
-            let mut state = lock(&self.state);
+            let mut parts = self.lock_all();
             // A callback may fork: in the child this thread goes on, but is not the timer's.
-            if state.is_stopped || forked::generation() != generation {
+            if parts[0].is_stopped || u64::from(forked::generation()) + 1 != generation {
                 return;
             }
-            match state.queue.pop_due(now) {
-                Some(callback) => {
-                    drop(state);
-                    run_callback(callback);
+            match first_of(&parts) {
+                Some((nth, at)) if at <= now => {
+                    let others = parts.iter().enumerate().filter(|&(other, _)| other != nth);
+                    let others = others.filter_map(|(_, part)| part.queue.next_deadline());
+                    let until = others.fold(now, Instant::min);
+                    // None: that one was cancelled, and the queue has looked which is next.
+                    let callback = parts[nth].queue.pop_due(until);
+                    drop(parts);
+                    if let Some(callback) = callback {
+                        run_callback(callback);
+                    }
                 }
-                None => self.sleep(state, now),
+                first => self.sleep(parts, first.map(|(_, at)| at), now),
             }
         }
     }
 
-    /// Sleeps until the next deadline is due, or something changes, or for no reason.
-    fn sleep(&self, mut state: MutexGuard<'_, State>, now: Instant) {
-        let until = state.queue.next_deadline();
-        state.sleep = Sleep::Until(until);
-        state = match until {
-            Some(at) => wait_timeout(&self.wake, state, at.saturating_duration_since(now)),
-            None => wait(&self.wake, state),
-        };
-        state.sleep = Sleep::Awake;
-        #[cfg(test)]
-        (state.num_wakes += 1);
+    fn lock_all(&self) -> [MutexGuard<'_, Part>; PARTS] {
+        std::array::from_fn(|nth| lock(&self.parts[nth]))
     }
+
+    /// Sleeps until then, or until something changes, or for no reason.
+    fn sleep(&self, parts: [MutexGuard<'_, Part>; PARTS], until: Option<Instant>, now: Instant) {
+        let mut rest = lock(&self.rest);
+        rest.sleep = Sleep::Until(until);
+        self.until.store(until.map_or(u64::MAX, |at| self.nanos_of(at)), Ordering::Relaxed);
+        drop(parts);
+        rest = match until {
+            Some(at) => wait_timeout(&self.wake, rest, at.saturating_duration_since(now)),
+            None => wait(&self.wake, rest),
+        };
+        self.wake_up(&mut rest);
+        #[cfg(test)]
+        (rest.num_wakes += 1);
+    }
+}
+
+/// Which part has the earliest deadline, and which that is, or an earlier time
+/// ([`Queue::next_deadline`]).
+fn first_of(parts: &[MutexGuard<'_, Part>]) -> Option<(usize, Instant)> {
+    let nexts = parts.iter().enumerate();
+    let nexts = nexts.filter_map(|(nth, part)| Some((nth, part.queue.next_deadline()?)));
+    nexts.min_by_key(|&(_, at)| at)
 }
 
 /// Waits for times of the day.
@@ -281,11 +378,12 @@ impl Listener for Shared {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        lock(&self.state).queue.next_deadline()
+        first_of(&self.lock_all()).map(|(_, at)| at)
     }
 
     fn fire_one(&self, now: Instant) {
-        let callback = lock(&self.state).queue.pop_due(now);
+        // All are in one part.
+        let callback = lock(&self.parts[0]).queue.pop_due(now);
         if let Some(callback) = callback {
             run_callback(callback);
         }
@@ -302,8 +400,9 @@ fn run_callback(callback: Callback) {
 impl Timer {
     /// What `cancel` would be if it looked and took out in two steps: for the broken twin of a model.
     pub(super) fn cancel_in_two_steps(&self, key: TimerKey) -> bool {
-        let is_there = lock(&self.shared.state).queue.contains(key);
-        drop_quietly(lock(&self.shared.state).queue.remove(key));
+        let (nth, in_part) = key.split().expect("a timer's key");
+        let is_there = lock(&self.shared.parts[nth]).queue.contains(in_part);
+        drop_quietly(self.shared.remove(key));
         is_there
     }
 }
@@ -312,23 +411,26 @@ impl Timer {
 #[cfg(test)]
 impl Timer {
     pub(super) fn num_pending_for_test(&self) -> usize {
-        let state = lock(&self.shared.state);
-        state.queue.check();
-        state.queue.len()
+        let parts = self.shared.lock_all();
+        let count = |part: &MutexGuard<'_, Part>| {
+            part.queue.check();
+            part.queue.len()
+        };
+        parts.iter().map(count).sum()
     }
 
     pub(super) fn has_thread_for_test(&self) -> bool {
-        lock(&self.shared.state).thread.is_some()
+        lock(&self.shared.rest).thread.is_some()
     }
 
     pub(super) fn is_asleep_for_test(&self) -> bool {
-        matches!(lock(&self.shared.state).sleep, Sleep::Until(_))
+        matches!(lock(&self.shared.rest).sleep, Sleep::Until(_))
     }
 
     /// How often the thread was notified, and how often it has woken up.
     pub(super) fn wakes_for_test(&self) -> (usize, usize) {
-        let state = lock(&self.shared.state);
-        (state.num_notified, state.num_wakes)
+        let rest = lock(&self.shared.rest);
+        (rest.num_notified, rest.num_wakes)
     }
 
     /// Ends when the thread has: it holds the other handle.
@@ -339,13 +441,14 @@ impl Timer {
 
     /// As in the child of a fork, except that the thread still exists, whose handle this returns.
     pub(super) fn pretend_fork_for_test(&self) -> Option<thread::JoinHandle<()>> {
-        self.generation.store(forked::generation().wrapping_sub(1), Ordering::Relaxed);
-        lock(&self.shared.state).thread.take()
+        self.shared.started_in.store(u64::MAX, Ordering::Relaxed);
+        lock(&self.shared.rest).thread.take()
     }
 
-    /// As if another thread held the lock.
+    /// As if another thread held the locks.
     pub(super) fn while_locked_for_test<R>(&self, f: impl FnOnce() -> R) -> R {
-        let _state = lock(&self.shared.state);
+        let _parts = self.shared.lock_all();
+        let _rest = lock(&self.shared.rest);
         f()
     }
 }
