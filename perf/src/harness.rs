@@ -336,3 +336,16 @@ pub(crate) fn usage(who: Who) -> Usage {
 pub(crate) fn usage(_: Who) -> Usage {
     Usage::default()
 }
+
+/// Has a suite weigh so many jobs of one engine in a process of its own, or a job might lie where an
+/// earlier one was.
+pub(crate) fn weigh_in_child(suite: &str, engine: Engine, workers: usize, count: u32) -> f64 {
+    let this = std::env::current_exe().expect("the path of this program");
+    let mut child = std::process::Command::new(this);
+    child.args([suite, "--weigh", &count.to_string(), "--workers", &workers.to_string()]);
+    child.args(["--engines", engine.name()]);
+    let output = child.output().expect("a child process");
+    let text = String::from_utf8_lossy(&output.stdout);
+    demand(output.status.success(), engine.name());
+    text.trim().parse().expect("the child prints a number")
+}

@@ -7,8 +7,8 @@ mod singles;
 
 use crate::engines::{Engine, windlass_pool};
 use crate::harness::{
-    Case, Cell, Check, Options, Row, Run, Stats, allocated_bytes, demand, keep_freed_memory,
-    measure, quantile, timed,
+    Case, Cell, Check, Options, Row, Run, Stats, allocated_bytes, keep_freed_memory, measure,
+    quantile, timed, weigh_in_child,
 };
 use crate::report;
 use ours::{High, Submit, SubmitInside, SubmitMany, reserving_pool};
@@ -223,20 +223,9 @@ fn urgent(workers: usize, reserved: usize, stay: Stay, length: Duration) -> Vec<
 /// earlier one was.
 fn weights(workers: usize, count: u32) -> Vec<Sampler<'static>> {
     let in_child = move |engine: Engine| -> Sampler<'static> {
-        (engine, Box::new(move || weigh_in_child(engine, workers, count)))
+        (engine, Box::new(move || weigh_in_child("jobs", engine, workers, count)))
     };
     weights_here(workers, count).into_iter().map(|(engine, _)| in_child(engine)).collect()
-}
-
-fn weigh_in_child(engine: Engine, workers: usize, count: u32) -> f64 {
-    let this = std::env::current_exe().expect("the path of this program");
-    let mut child = std::process::Command::new(this);
-    child.args(["jobs", "--weigh", &count.to_string(), "--workers", &workers.to_string()]);
-    child.args(["--engines", engine.name()]);
-    let output = child.output().expect("a child process");
-    let text = String::from_utf8_lossy(&output.stdout);
-    demand(output.status.success(), engine.name());
-    text.trim().parse().expect("the child prints a number")
 }
 
 /// The child's part: prints the figure of one engine.

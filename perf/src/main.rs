@@ -107,7 +107,10 @@ fn main() {
     workers.sort_unstable();
     workers.dedup();
     if let Some(count) = cli.weigh {
-        return jobs::weigh(cli.engines[0], workers[0], count);
+        return match cli.suite {
+            Suite::Retry => retry::weigh(workers[0], count),
+            _ => jobs::weigh(cli.engines[0], workers[0], count),
+        };
     }
     let opts = Options {
         workers,

@@ -9,6 +9,7 @@ use super::frozen::{Frozen, Kind, Rec, name_in};
 use super::graph::Graph;
 use super::node::{Node, NodeId};
 use crate::engine::sync::{AtomicU64, Mutex, Ordering};
+use crate::time::nanoseconds;
 use std::alloc::Layout;
 use std::any::{TypeId, type_name};
 use std::borrow::Cow;
@@ -48,9 +49,8 @@ pub(super) fn freeze(mut graph: GraphBuilder) -> Result<Graph, GraphError> {
         false => Some(sort(&graph.recs, &successors, &graph.names)?),
     };
     let costs = graph.extras.iter().filter_map(|(node, extra)| Some((*node, extra.cost?)));
-    let costs: Vec<(u32, u64)> = costs
-        .map(|(node, cost)| (node, u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX).max(1)))
-        .collect();
+    let costs: Vec<(u32, u64)> =
+        costs.map(|(node, cost)| (node, nanoseconds(cost).max(1))).collect();
     let mut roots: Vec<u32> =
         (0..).zip(&graph.recs).filter(|(_, rec)| rec.pending == 0).map(|(node, _)| node).collect();
     let ranks = match costs.is_empty() {

@@ -18,6 +18,7 @@ use crate::engine::worker::context;
 use crate::job::{Board, CancelCause, CancelToken, Context, Mode, Ongoing};
 use crate::pool::Pool;
 use crate::time::after;
+use crate::time::nanoseconds;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -195,7 +196,7 @@ impl Graph {
         if report.graph.id != self.frozen.id {
             return self.clone();
         }
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let nanos = |time: Duration| nanoseconds(time).max(1);
         let said = |node: u32| self.frozen.extra(node).and_then(|extra| extra.cost);
         let cost = |node: &NodeReport| {
             let index = node.index as u32;

@@ -18,10 +18,10 @@ use crate::engine::sync::Ordering;
 use crate::engine::wait;
 use crate::engine::worker::Worker;
 use crate::policy::admission::{
-    Admission, Entered, Entry, Listed, Order, Ticket, Until, Verdict, Waiter, Which, nanoseconds,
+    Admission, Entered, Entry, Listed, Order, Ticket, Until, Verdict, Waiter, Which,
 };
 use crate::policy::{QueueLimits, WhenFull};
-use crate::time::after;
+use crate::time::{after, nanoseconds};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

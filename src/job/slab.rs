@@ -51,7 +51,13 @@ impl<T> Slab<T> {
                 }
                 *slot = Slot::Taken(value);
             }
-            None => self.slots.push(Slot::Taken(value)),
+            None => {
+                if self.slots.len() == self.slots.capacity() {
+                    // By an eighth, not by half: what waits in great numbers shall be small.
+                    self.slots.reserve_exact((self.slots.len() / 8).max(16));
+                }
+                self.slots.push(Slot::Taken(value));
+            }
         }
         self.len += 1;
         key

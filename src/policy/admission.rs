@@ -38,10 +38,10 @@ pub use rate::Rate;
 
 use crate::Priority;
 use crate::engine::sync::{AtomicU64, Ordering};
+use crate::time::nanoseconds;
 use line::{Limits, Need};
 use marks::Marks;
 use rate::Bucket;
-use std::time::Duration;
 use tokens::Tokens;
 
 /// What of a job counts when it is let in.
@@ -363,9 +363,4 @@ impl Admission {
         }
         needs
     }
-}
-
-/// Some 580 years, at most.
-pub(crate) fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -108,3 +108,11 @@ fn saturating<T: Copy>(start: T, delay: Duration, step: fn(&T, Duration) -> Opti
     }
     at
 }
+
+/// Some 580 years, at most.
+#[inline]
+pub(crate) fn nanoseconds(time: Duration) -> u64 {
+    // Not `as_nanos`, whose 128 bits cost more than all the rest.
+    let seconds = time.as_secs().saturating_mul(1_000_000_000);
+    seconds.saturating_add(u64::from(time.subsec_nanos()))
+}

@@ -36,4 +36,6 @@ pub use clock::{Clock, RealClock};
 pub use manual::ManualClock;
 pub use trigger::{Every, Missed, Once, Trigger, TriggerCx};
 pub use when::{Moment, When};
-pub(crate) use {clock::after, queue::TimerKey, schedule::Schedules, timer::Timer};
+pub(crate) use {
+    clock::after, clock::nanoseconds, queue::TimerKey, schedule::Schedules, timer::Timer,
+};

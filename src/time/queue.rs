@@ -21,6 +21,7 @@
 #[cfg(test)]
 mod tests;
 
+use super::clock::nanoseconds;
 use super::wheel::{NUM_SLOTS, Wheel};
 use std::time::Instant;
 
@@ -209,8 +210,7 @@ impl Queue {
     /// What the wheel takes `at` for: never later than it is, and in the same order as others, but
     /// for times that a `u64` does not hold.
     fn nanos_of(&self, at: Instant) -> u64 {
-        let since = self.epoch.map(|epoch| at.saturating_duration_since(epoch));
-        u64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
+        self.epoch.map_or(0, |epoch| nanoseconds(at.saturating_duration_since(epoch)))
     }
 
     /// Puts a timer where it belongs.

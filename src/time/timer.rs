@@ -21,7 +21,7 @@
 //! moves it. Under loom and shuttle no time passes for who sleeps: what is due when its thread looks
 //! fires, all else never, except by a manual clock.
 
-use super::clock::{Clock, Listener};
+use super::clock::{Clock, Listener, nanoseconds};
 use super::queue::{Callback, PARTS, Queue, TimerKey};
 use crate::engine::sync::{
     AtomicU64, Condvar, Mutex, MutexGuard, Ordering, lock, thread, wait, wait_timeout,
@@ -35,6 +35,7 @@ use std::time::Instant;
 
 /// It is awake, or does not exist.
 const AWAKE: u64 = 0;
+const FOR_EVER: u64 = u64::MAX;
 
 /// See the module.
 ///
@@ -56,7 +57,7 @@ struct Shared {
     parts: [CachePadded<Mutex<Part>>; PARTS],
     /// When the timer was made.
     epoch: Instant,
-    /// Until when the thread sleeps, in nanoseconds since the epoch, or [`AWAKE`]. Written under the lock of `rest`.
+    /// Until when the thread sleeps, in nanoseconds since the epoch; or [`AWAKE`], or [`FOR_EVER`]. Written under the lock of `rest`.
     until: AtomicU64,
     /// The process's generation, plus one, in which the thread was last started; 0: in none. Written
     /// under the lock of `rest`.
@@ -266,10 +267,9 @@ impl Drop for Timer {
 }
 
 impl Shared {
-    /// In the order of the deadlines; later than [`AWAKE`].
+    /// In the order of the deadlines.
     fn nanos_of(&self, at: Instant) -> u64 {
-        let nanos = at.saturating_duration_since(self.epoch).as_nanos();
-        u64::try_from(nanos).map_or(u64::MAX - 1, |nanos| nanos.clamp(1, u64::MAX - 1))
+        nanoseconds(at.saturating_duration_since(self.epoch)).clamp(AWAKE + 1, FOR_EVER - 1)
     }
 
     fn insert(&self, nth: usize, at: Instant, callback: Callback) -> TimerKey {
@@ -344,7 +344,7 @@ impl Shared {
     fn sleep(&self, parts: [MutexGuard<'_, Part>; PARTS], until: Option<Instant>, now: Instant) {
         let mut rest = lock(&self.rest);
         rest.sleep = Sleep::Until(until);
-        self.until.store(until.map_or(u64::MAX, |at| self.nanos_of(at)), Ordering::Relaxed);
+        self.until.store(until.map_or(FOR_EVER, |at| self.nanos_of(at)), Ordering::Relaxed);
         drop(parts);
         rest = match until {
             Some(at) => wait_timeout(&self.wake, rest, at.saturating_duration_since(now)),
