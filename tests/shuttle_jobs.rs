@@ -241,31 +241,95 @@ impl DetachAfter for JobHandle<Token> {
     }
 }
 
-/// Each of two jobs waits for the other to begin, so that both workers must come, for a batch.
+/// Two closures each of which waits for the other to begin, by means that the pool knows nothing of.
+fn meeting(ledger: &Shared) -> [impl FnOnce() -> Token + Send + use<>; 2] {
+    let met = Arc::new((Mutex::new(0), Condvar::new()));
+    [(); 2].map(|()| {
+        let met = Arc::clone(&met);
+        call(ledger, move || {
+            let (begun, condvar) = &*met;
+            let mut begun = begun.lock().unwrap();
+            *begun += 1;
+            condvar.notify_all();
+            while *begun < 2 {
+                begun = condvar.wait(begun).unwrap();
+            }
+        })
+    })
+}
+
+/// For a batch both workers must come.
 #[test]
 fn a_batch_wakes_a_second_worker() {
     explore(|| {
         let (pool, ledger) = (pool(2), ledger());
-        let met = Arc::new((Mutex::new(0), Condvar::new()));
-        let calls: Vec<_> = (0..2)
-            .map(|_| {
-                let met = Arc::clone(&met);
-                call(&ledger, move || {
-                    let (begun, condvar) = &*met;
-                    let mut begun = begun.lock().unwrap();
-                    *begun += 1;
-                    condvar.notify_all();
-                    while *begun < 2 {
-                        begun = condvar.wait(begun).unwrap();
-                    }
-                })
-            })
-            .collect();
-        for handle in pool.submit_many(calls) {
+        for handle in pool.submit_many(meeting(&ledger)) {
             handle.detach_after(&ledger);
         }
         assert!(pool.wait_idle(FOR_EVER));
         ledger.assert_conserved(&pool);
+    });
+}
+
+/// The second job joins the row of the first, whose entry may be in a lane, or just out of it; and
+/// then tells nobody.
+#[test]
+fn a_job_that_joins_a_row_is_found_by_a_second_worker() {
+    explore(|| {
+        let (pool, ledger) = (pool(2), ledger());
+        for call in meeting(&ledger) {
+            pool.submit(call).detach_after(&ledger);
+        }
+        assert!(pool.wait_idle(FOR_EVER));
+        ledger.assert_conserved(&pool);
+    });
+}
+
+/// As above: the one who finds it is reserved for its level.
+#[test]
+fn a_job_that_joins_a_row_is_found_by_a_reserved_worker() {
+    explore(|| {
+        let (pool, ledger) = (builder(1).reserved_workers(1).build().unwrap(), ledger());
+        for call in meeting(&ledger) {
+            pool.job("top").priority(Priority::High).submit(call).detach_after(&ledger);
+        }
+        assert!(pool.wait_idle(FOR_EVER));
+        ledger.assert_conserved(&pool);
+    });
+}
+
+/// The timer's thread sleeps for ever, or is about to, when two threads insert what is due. No
+/// worker can come: only the timer ends the jobs.
+#[test]
+fn what_is_due_wakes_the_timer() {
+    explore(|| {
+        let pool = pool(1);
+        let open = Arc::new((Mutex::new(false), Condvar::new()));
+        let (begun, is_begun) = shuttle::sync::mpsc::channel();
+        let held = {
+            let open = Arc::clone(&open);
+            pool.submit(move || {
+                begun.send(()).unwrap();
+                let mut is_open = open.0.lock().unwrap();
+                while !*is_open {
+                    is_open = open.1.wait(is_open).unwrap();
+                }
+            })
+        };
+        is_begun.recv().unwrap();
+        let submit = |pool: &Pool| {
+            let handle = pool.job("late").start_within(Duration::ZERO).submit(|| ());
+            assert!(matches!(handle.wait(), Err(JobError::TimedOut { .. })));
+        };
+        let other = {
+            let pool = pool.clone();
+            thread::spawn(move || submit(&pool))
+        };
+        submit(&pool);
+        other.join().unwrap();
+        *open.0.lock().unwrap() = true;
+        open.1.notify_all();
+        held.wait().unwrap();
     });
 }
 
