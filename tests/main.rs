@@ -72,6 +72,8 @@ mod retry_policy;
 mod schedule;
 #[cfg(all(feature = "test-util", feature = "calendar"))]
 mod schedule_calendar;
+#[cfg(feature = "test-util")]
+mod schedule_follow;
 mod scope;
 mod scope_tasks;
 mod sort;

@@ -23,6 +23,22 @@ struct State<T> {
     is_closed: bool,
 }
 
+/// Somebody who waits, or nobody, and is to be told outside of every lock.
+#[must_use]
+pub(crate) struct Untold {
+    task: Option<Waker>,
+    thread: Option<Arc<Waiter>>,
+}
+
+impl Untold {
+    pub(crate) fn tell(self) {
+        if let Some(thread) = self.thread {
+            thread.tell();
+        }
+        wake(self.task);
+    }
+}
+
 impl<T> Inbox<T> {
     pub(crate) fn new() -> Self {
         let (items, task, thread) = (VecDeque::new(), None, None);
@@ -35,18 +51,21 @@ impl<T> Inbox<T> {
 
     /// Puts an item, and tells whoever waits.
     pub(crate) fn put(&self, item: T) {
-        let (task, thread) = {
-            let mut state = self.lock();
-            if state.is_closed {
-                return;
-            }
-            state.items.push_back(item);
-            (state.task.take(), state.thread.take())
-        };
-        if let Some(thread) = thread {
-            thread.tell();
+        if let Some((untold, _)) = self.put_within(item, usize::MAX) {
+            untold.tell();
         }
-        wake(task);
+    }
+
+    /// Puts an item, for a caller under a lock, who tells whoever waits later. With that there are
+    /// `most` items at most: else the oldest goes, and is returned. `None`: it is closed.
+    pub(crate) fn put_within(&self, item: T, most: usize) -> Option<(Untold, Option<T>)> {
+        let mut state = self.lock();
+        if state.is_closed {
+            return None;
+        }
+        let pushed_out = if state.items.len() < most { None } else { state.items.pop_front() };
+        state.items.push_back(item);
+        Some((Untold { task: state.task.take(), thread: state.thread.take() }, pushed_out))
     }
 
     /// Puts these before all others. Nobody waits yet.

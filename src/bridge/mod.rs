@@ -29,6 +29,7 @@ pub mod tokio;
 pub use block_on::block_on;
 pub use cancelled::WhenCancelled;
 pub use completed::{AsCompleted, CompletedIter, as_completed};
+pub(crate) use inbox::{Inbox, Untold};
 pub use map::{IterStream, MapAsync, MapError};
 pub use run::Run;
 pub use spawn::FutureHandle;

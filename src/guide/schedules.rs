@@ -54,8 +54,10 @@
 //!
 //! Every run that was due and is not made is told, with its reason and a count, as
 //! [`Skipped`](crate::schedule::ScheduleEventKind::Skipped): by
-//! [`take_events`](crate::ScheduleHandle::take_events), or at once by
-//! [`on_event`](crate::ScheduleBuilder::on_event).
+//! [`take_events`](crate::ScheduleHandle::take_events), at once by
+//! [`on_event`](crate::ScheduleBuilder::on_event), or to whoever follows the schedule by
+//! [`events`](crate::ScheduleHandle::events), a stream. A handle may be awaited: its future
+//! [ends](crate::ScheduleHandle::ended) when the series has, and the last of its runs.
 //!
 //! # Two clocks
 //!

@@ -9,7 +9,9 @@
 //! K3. When the series has ended and nothing of it is in flight, its closure is dropped.
 
 use super::event::{EndReason, RunOutcome, ScheduleEvent};
+use super::follow::Follower;
 use super::plan::{Effects, Order, Plan, ScheduleState};
+use crate::bridge::Untold;
 use crate::engine::registry::Registry;
 use crate::engine::sync::{Mutex, MutexGuard, lock};
 use crate::engine::unwind::{catch, drop_quietly};
@@ -58,6 +60,8 @@ struct State {
     aim: Option<When>,
     /// Counts the timers, so that one which fires late is not taken for the present one.
     armed: u64,
+    /// Who follows it, until it is over (K3).
+    followers: Vec<Arc<Follower>>,
     /// Runs in flight.
     jobs: HashMap<u64, JobRef>,
     /// Runs up to this number have been asked to stop.
@@ -89,6 +93,7 @@ impl Core {
             timer: None,
             aim: None,
             armed: 0,
+            followers: Vec::new(),
             jobs: HashMap::new(),
             cancelled: 0,
             last_run: 0,
@@ -115,6 +120,16 @@ impl Core {
 
     pub(super) fn look_at<R>(&self, f: impl FnOnce(&mut Plan) -> R) -> R {
         f(&mut lock(&self.state).plan)
+    }
+
+    /// Has somebody follow it. `false`: it is over.
+    pub(super) fn follow(&self, follower: &Arc<Follower>) -> bool {
+        let mut state = lock(&self.state);
+        let goes_on = state.body.is_some();
+        if goes_on {
+            state.followers.push(Arc::clone(follower));
+        }
+        goes_on
     }
 
     /// What the pool's clock shows, if there is a pool.
@@ -201,7 +216,22 @@ impl Core {
         let is_over = matches!(state.plan.state(), ScheduleState::Ended(_))
             && state.plan.stats.in_flight == 0;
         let gone = is_over.then(|| (state.body.take(), state.on_cancel.take()));
+        let mut untold = Vec::new();
+        // Under the lock, so that all see them in one order.
+        for event in &events {
+            state.followers.retain(|follower| {
+                let told = follower.put(event);
+                let is_there = told.is_some();
+                untold.extend(told);
+                is_there
+            });
+        }
+        if is_over {
+            let followers = std::mem::take(&mut state.followers);
+            untold.extend(followers.iter().filter_map(|follower| follower.end()));
+        }
         drop(state);
+        untold.into_iter().for_each(Untold::tell);
         drop_quietly(gone);
         if is_over {
             Board::of(registry).schedules.remove(self);

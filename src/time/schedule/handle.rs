@@ -50,6 +50,10 @@ impl ScheduleHandle {
         ScheduleHandle { core }
     }
 
+    pub(super) fn core(&self) -> &Core {
+        &self.core
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.core.name

@@ -8,12 +8,14 @@
 //! | `plan` | what is due, what is run and what is skipped: a state machine without a clock |
 //! | `core` | carries the plan out: the timer, the jobs, the pool's list |
 //! | `event` | what has happened |
+//! | `follow` | its events as a stream, its end as a future |
 //! | `error` | why it cannot be started |
 
 mod builder;
 mod core;
 mod error;
 mod event;
+mod follow;
 mod handle;
 mod plan;
 mod rules;
@@ -28,6 +30,7 @@ pub use event::{
     EndReason, KeptEvents, Lateness, RunOutcome, ScheduleEvent, ScheduleEventKind, ScheduleStats,
     SkipReason,
 };
+pub use follow::{ScheduleEnded, ScheduleEvents, ScheduleEventsIter};
 pub use handle::{ScheduleGuard, ScheduleHandle};
 pub use plan::{ScheduleState, Triggered};
 pub use rules::{Misfire, OnError, Overlap, Past};
