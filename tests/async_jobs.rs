@@ -400,3 +400,42 @@ fn a_token_is_awaited() {
         assert_eq!(task.wakes(), 1);
     });
 }
+
+/// Nobody else looks at the token, nor is there a pool.
+#[test]
+fn a_deadline_of_a_token_is_awaited() {
+    use windlass::{CancelCause, CancelToken};
+    deadline(|| {
+        let parent = CancelToken::new().with_timeout(std::time::Duration::from_millis(5));
+        assert_eq!(block_on(parent.child().cancelled()), CancelCause::Deadline);
+        assert!(parent.is_cancelled());
+        // One that is dropped before leaves nothing behind, not even with the timer.
+        let (token, held) = (CancelToken::new(), Arc::new(()));
+        let token = token.with_timeout(std::time::Duration::from_secs(3_600));
+        let inner = Arc::clone(&held);
+        token.on_cancel(move |_| drop(inner)).detach();
+        let (task, mut when) = (Task::default(), token.cancelled());
+        assert!(task.poll(&mut when).is_pending());
+        drop((when, token));
+        assert!(!task.is_held());
+        assert_eq!(Arc::strong_count(&held), 1, "the timer keeps no token");
+    });
+}
+
+#[test]
+#[cfg(feature = "test-util")]
+fn a_deadline_by_a_clock_is_awaited() {
+    use std::time::Duration;
+    use windlass::{CancelCause, CancelToken, ManualClock};
+    deadline(|| {
+        let (clock, minute) = (ManualClock::new(), Duration::from_secs(60));
+        let token = CancelToken::with_clock(clock.clone()).with_timeout(minute);
+        let (task, mut when) = (Task::default(), token.cancelled());
+        assert!(task.poll(&mut when).is_pending());
+        clock.advance(minute - Duration::from_nanos(1));
+        assert_eq!(task.wakes(), 0);
+        clock.advance(Duration::from_nanos(1));
+        assert_eq!(task.wakes(), 1);
+        assert_eq!(task.poll(&mut when), Poll::Ready(CancelCause::Deadline));
+    });
+}

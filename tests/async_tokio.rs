@@ -24,6 +24,17 @@ fn a_token_of_theirs_is_cancelled_with_ours() {
 }
 
 #[test]
+fn a_deadline_of_ours_reaches_theirs() {
+    deadline(|| {
+        let theirs = CancellationToken::new();
+        let ours = CancelToken::new().with_timeout(std::time::Duration::from_millis(5));
+        let registration = tokio_compat::forward(&ours, &theirs);
+        futures::executor::block_on(theirs.cancelled());
+        drop(registration);
+    });
+}
+
+#[test]
 fn a_token_of_ours_is_cancelled_with_theirs() {
     let (ours, theirs) = (CancelToken::new(), CancellationToken::new());
     let following = tokio_compat::follow(&ours, &theirs.child_token());

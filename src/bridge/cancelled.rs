@@ -19,8 +19,12 @@ pub struct WhenCancelled {
 impl CancelToken {
     /// Waits, as a future, until the token is cancelled, and says why.
     ///
-    /// For a `select!` in async code that is to stop with the work. A deadline of the token counts
-    /// when somebody notices it, see [above](CancelToken#deadlines): the future sets no timer.
+    /// For a `select!` in async code that is to stop with the work. A deadline of the token is kept:
+    /// as long as the future waits, a timer watches it, on a thread that all such futures share. By a
+    /// [clock](CancelToken::with_clock) of the token's own, it is noticed when that is moved.
+    ///
+    /// # Panics
+    /// The poll, if the system has no thread for that timer.
     ///
     /// # Cancellation
     /// Dropping the future takes back what it has left with the token.
@@ -55,7 +59,7 @@ impl Future for WhenCancelled {
         } else {
             let task = Arc::new(Task::new(cx.waker()));
             let woken = Arc::clone(&task);
-            let callback = self.token.on_cancel(move |_| woken.wake());
+            let callback = self.token.on_cancel_in_time(move |_| woken.wake());
             self.registered = Some((task, callback));
         }
         // It may have been cancelled before the waker was there.

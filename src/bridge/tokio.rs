@@ -35,8 +35,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Cancels `theirs` when `ours` is cancelled, until the registration is dropped.
 ///
-/// A deadline of ours counts when somebody notices it, as always
-/// ([deadlines](CancelToken#deadlines)).
+/// A deadline of ours is kept, as for [`cancelled`](CancelToken::cancelled).
 ///
 /// ```
 /// use tokio_util::sync::CancellationToken;
@@ -50,7 +49,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// ```
 pub fn forward(ours: &CancelToken, theirs: &CancellationToken) -> CancelCallback {
     let theirs = theirs.clone();
-    ours.on_cancel(move |_| theirs.cancel())
+    ours.on_cancel_in_time(move |_| theirs.cancel())
 }
 
 /// Cancels `ours` when `theirs` is cancelled, until what this returns is dropped.

@@ -9,7 +9,7 @@ mod tree;
 
 pub use cause::{CancelCause, Cancelled};
 
-use crate::time::Clock;
+use crate::time::{Alarm, Clock};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,7 +75,8 @@ use tree::Node;
 /// timer watches it: a token is cancelled for its deadline when somebody looks at it or cancels it,
 /// or one above it, after that time. For who looks, that makes no difference; but what was left
 /// with [`on_cancel`](CancelToken::on_cancel) runs only when the deadline is noticed, on the thread
-/// that notices.
+/// that notices. Who waits for a token ([`cancelled`](CancelToken::cancelled)) has a timer watch it as
+/// long as that lasts.
 #[derive(Clone)]
 pub struct CancelToken {
     node: Arc<Node>,
@@ -363,7 +364,24 @@ impl CancelToken {
         F: FnOnce(&CancelCause) + Send + 'static,
     {
         let key = self.node.add_callback(Box::new(callback));
-        CancelCallback { registered: key.map(|key| (Arc::clone(&self.node), key)) }
+        CancelCallback { registered: key.map(|key| (Arc::clone(&self.node), key)), alarm: None }
+    }
+
+    /// As [`on_cancel`](CancelToken::on_cancel), and has a timer watch the deadline as long as the
+    /// registration is there.
+    pub(crate) fn on_cancel_in_time<F>(&self, callback: F) -> CancelCallback
+    where
+        F: FnOnce(&CancelCause) + Send + 'static,
+    {
+        let mut registration = self.on_cancel(callback);
+        if registration.registered.is_some() {
+            registration.alarm = self.deadline().map(|at| {
+                let token = self.clone();
+                // Looking is enough: the token then calls back.
+                Alarm::new(self.node.clock(), at, move || _ = token.is_cancelled())
+            });
+        }
+        registration
     }
 
     /// The length of the table of children, in which places of dropped ones may be free.
@@ -450,6 +468,8 @@ impl Drop for CancelGuard {
 pub struct CancelCallback {
     /// None if the callback was run at once, or is detached.
     registered: Option<(Arc<Node>, usize)>,
+    /// What notices the deadline.
+    alarm: Option<Alarm>,
 }
 
 impl CancelCallback {
@@ -470,6 +490,9 @@ impl CancelCallback {
     /// ```
     pub fn detach(mut self) {
         self.registered = None;
+        if let Some(alarm) = self.alarm.take() {
+            alarm.detach();
+        }
     }
 }
 

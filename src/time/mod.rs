@@ -2,6 +2,7 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `alarm` | one thing at one time, for what has no pool |
 //! | `clock` | what time it is: the trait, and the real clock |
 //! | `manual` | a clock that a test moves |
 //! | `queue` | the pending timers, ordered by deadline |
@@ -13,6 +14,7 @@
 //! | `schedule` | jobs that are run at times |
 #![forbid(unsafe_code)]
 
+mod alarm;
 #[cfg(feature = "test-util")]
 pub(crate) mod bare;
 #[cfg(feature = "calendar")]
@@ -37,5 +39,6 @@ pub use manual::ManualClock;
 pub use trigger::{Every, Missed, Once, Trigger, TriggerCx};
 pub use when::{Moment, When};
 pub(crate) use {
-    clock::after, clock::nanoseconds, queue::TimerKey, schedule::Schedules, timer::Timer,
+    alarm::Alarm, clock::after, clock::nanoseconds, queue::TimerKey, schedule::Schedules,
+    timer::Timer,
 };

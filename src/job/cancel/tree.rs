@@ -123,6 +123,10 @@ impl Node {
         }
     }
 
+    pub(super) fn clock(&self) -> Option<&Arc<dyn Clock>> {
+        self.clock.as_ref()
+    }
+
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
