@@ -331,8 +331,10 @@ impl Raw {
             assert!(offset_of!(Cell<X, C>, header) == 0);
         }
         let Parts { call, extra, id, level, is_timed, token, enqueued, is_gated, held } = parts;
-        let layout = Layout::new::<Cell<X, C>>();
-        let place = if is_gated { None } else { store::take(layout, registry, level) };
+        // One that may wait for its next attempt lies where it takes no more than it needs.
+        let layout = (!X::HAS_RECORD).then(Layout::new::<Cell<X, C>>);
+        let may_join = !X::HAS_EXTRA;
+        let place = if is_gated { None } else { store::take(layout, registry, level, may_join) };
         let (cell, is_boxed, is_grouped) = match place {
             Some(place) => (place.at.cast::<Cell<X, C>>().as_ptr(), false, place.is_grouped),
             None => (Box::into_raw(Box::<Cell<X, C>>::new_uninit()).cast(), true, false),

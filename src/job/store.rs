@@ -13,8 +13,9 @@
 //!
 //! I1. `left` counts the places that are given away, the entries in lanes or in somebody's hands, and
 //!     what the filling thread has not given away yet. The one that takes it to zero owns the chunk.
-//! I2. A job for a chunk's home that is queued on its own, because it is too large for a place, closes
-//!     the chunk: the next one must not come before it.
+//! I2. A job for a chunk's home that is queued on its own closes the chunk: the next one must not come
+//!     before it. That is one that is too large for a chunk, or has a name or options: who looks for
+//!     it, or has its level take turns, finds it in its lane and not in a row with others.
 //!
 //! With `--cfg windlass_boxed_jobs` each job is an allocation of its own, so that a sanitizer sees
 //! it by itself.
@@ -193,25 +194,34 @@ const fn span(layout: Layout) -> u32 {
     layout.size().div_ceil(PLACE) as u32
 }
 
-/// Memory for a job of this pool and level, if it fits into a place, or a few.
+/// Memory for a job of this pool and level, if it fits into a place, or a few. Unless it `may_join`
+/// others, it is queued on its own; one without a layout lies elsewhere as well.
 #[inline]
-pub(super) fn take(layout: Layout, registry: &Registry, level: u8) -> Option<Place> {
+pub(super) fn take(
+    layout: Option<Layout>,
+    registry: &Registry,
+    level: u8,
+    may_join: bool,
+) -> Option<Place> {
     if cfg!(windlass_boxed_jobs) {
         return None;
     }
-    let fits = layout.size() <= MOST as usize * PLACE && layout.align() <= PLACE;
-    let span = fits.then_some(span(layout));
+    let span = layout.filter(|layout| layout.align() <= PLACE).map(span);
+    let span = span.filter(|span| *span <= MOST);
     // A thread that is about to end uses the allocator.
-    FILLING.try_with(|filling| filling.take(span, (registry, level))).ok().flatten()
+    FILLING.try_with(|filling| filling.take(span, (registry, level), may_join)).ok().flatten()
 }
 
 impl Filling {
     #[inline]
-    fn take(&self, span: Option<u32>, home: (*const Registry, u8)) -> Option<Place> {
+    fn take(
+        &self,
+        span: Option<u32>,
+        home: (*const Registry, u8),
+        may_join: bool,
+    ) -> Option<Place> {
         let Some(span) = span else {
-            if self.home.get() == Some(home) {
-                self.home.set(None);
-            }
+            self.close(home);
             return None;
         };
         if FULL - self.next.get() < span {
@@ -223,7 +233,17 @@ impl Filling {
         let at = unsafe { self.chunk.get().cast::<u8>().add(nth as usize * PLACE) };
         // SAFETY: not null.
         let at = unsafe { NonNull::new_unchecked(at) };
+        if !may_join {
+            self.close(home);
+        }
         Some(Place { at, is_grouped: self.home.get() == Some(home) })
+    }
+
+    /// A job for there is queued on its own (I2).
+    fn close(&self, home: (*const Registry, u8)) {
+        if self.home.get() == Some(home) {
+            self.home.set(None);
+        }
     }
 
     #[cold]
