@@ -152,10 +152,12 @@ impl PoolBuilder {
     ///
     /// let clock = ManualClock::new();
     /// let pool = Pool::builder().workers(1).clock(clock.clone()).build()?;
-    /// let late = pool.job("late").run_timeout(Duration::from_secs(60)).submit_with(|cx| {
+    /// let (started, has_started) = std::sync::mpsc::channel();
+    /// let late = pool.job("late").run_timeout(Duration::from_secs(60)).submit_with(move |cx| {
+    ///     started.send(()).unwrap();
     ///     while !cx.is_cancelled() {}
     /// });
-    /// while !matches!(late.state(), windlass::JobState::Running) {}
+    /// has_started.recv().unwrap();
     /// clock.advance(Duration::from_secs(60));
     /// assert!(matches!(late.wait(), Err(JobError::TimedOut { .. })));
     /// # }
