@@ -208,7 +208,9 @@ impl Pool {
                     + counts.skipped
                     + counts.evicted
             }),
-            left: after.pending() + after.overrunning,
+            // What has been counted since all had ended is a submission that comes too late, and is
+            // about to be given back.
+            left: if is_idle { 0 } else { after.pending() + after.overrunning },
             left_running: left_running.collect(),
             threads_ended,
         }

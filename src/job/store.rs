@@ -33,11 +33,11 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-/// Two cache lines: what most jobs need.
-pub(super) const PLACE: usize = 128;
+/// Two cache lines: what most jobs need. What shuttle has in the place of atomics is larger.
+pub(super) const PLACE: usize = if cfg!(shuttle) { 1024 } else { 128 };
 /// How many places a job takes at most: two, with a name and options.
 const MOST: u32 = 2;
-const CHUNK: usize = 4096;
+const CHUNK: usize = if cfg!(shuttle) { 8192 } else { 4096 };
 /// The first place holds the count.
 const PLACES: u32 = (CHUNK / PLACE) as u32 - 1;
 /// How many empty chunks are kept for later: 32 MiB.
