@@ -46,8 +46,8 @@ pub(crate) struct Timer {
     shared: Arc<Shared>,
     /// Whether somebody moves the clock.
     is_manual: bool,
-    /// The process's generation when the timer was made.
-    generation: u32,
+    /// The [`generation`] in which the timer was made.
+    made_in: u64,
 }
 
 struct Shared {
@@ -57,10 +57,11 @@ struct Shared {
     parts: [CachePadded<Mutex<Part>>; PARTS],
     /// When the timer was made.
     epoch: Instant,
-    /// Until when the thread sleeps, in nanoseconds since the epoch; or [`AWAKE`], or [`FOR_EVER`]. Written under the lock of `rest`.
+    /// Until when the thread sleeps, in nanoseconds since the epoch; or [`AWAKE`], or [`FOR_EVER`].
+    /// Written under the lock of `rest`.
     until: AtomicU64,
-    /// The process's generation, plus one, in which the thread was last started; 0: in none. Written
-    /// under the lock of `rest`.
+    /// The [`generation`] in which the thread was last started; 0: in none. Written under the lock of
+    /// `rest`.
     started_in: AtomicU64,
     rest: Mutex<Rest>,
     /// What the thread sleeps on.
@@ -94,6 +95,11 @@ enum Sleep {
     Until(Option<Instant>),
 }
 
+/// A number that is not 0, and changes in the child of a fork.
+fn generation() -> u64 {
+    u64::from(forked::generation()) + 1
+}
+
 impl Timer {
     /// A timer without a thread, yet.
     #[cfg(any(test, loom, feature = "test-util"))]
@@ -124,7 +130,7 @@ impl Timer {
         });
         let listener: Weak<Shared> = Arc::downgrade(&shared);
         let is_manual = shared.clock.listen(listener);
-        Timer { shared, is_manual, generation: forked::generation() }
+        Timer { shared, is_manual, made_in: generation() }
     }
 
     /// The clock by which the deadlines are.
@@ -157,7 +163,7 @@ impl Timer {
             return self.shared.insert(0, at, callback);
         }
         let key = self.shared.insert(number::of_thread() % PARTS, at, callback);
-        let generation = u64::from(forked::generation()) + 1;
+        let generation = generation();
         // Relaxed: a thread that somebody else has just started looks before it sleeps.
         if self.shared.started_in.load(Ordering::Relaxed) != generation
             && let Err(error) = self.start_thread(generation)
@@ -200,7 +206,7 @@ impl Timer {
         }
         let Some(mut rest) = lock_to_stop(&self.shared.rest, is_forked) else { return };
         rest.is_stopped = true;
-        rest.sleep = Sleep::Awake;
+        self.shared.wake_up(&mut rest);
         let thread = if is_forked {
             // The thread is the parent's. Its handle must not be joined.
             std::mem::forget(rest.thread.take());
@@ -220,10 +226,10 @@ impl Timer {
     /// Whether this process is the child of a fork, and has not inserted anything.
     fn is_from_before_fork(&self) -> bool {
         let known = match self.shared.started_in.load(Ordering::Relaxed) {
-            0 => u64::from(self.generation) + 1,
+            0 => self.made_in,
             started_in => started_in,
         };
-        known != u64::from(forked::generation()) + 1
+        known != generation()
     }
 
     #[cold]
@@ -316,7 +322,7 @@ impl Shared {
             let now = self.clock.now();
             let mut parts = self.lock_all();
             // A callback may fork: in the child this thread goes on, but is not the timer's.
-            if parts[0].is_stopped || u64::from(forked::generation()) + 1 != generation {
+            if parts[0].is_stopped || self::generation() != generation {
                 return;
             }
             match first_of(&parts) {
