@@ -301,6 +301,36 @@ fn cancelling_a_group_ends_what_has_not_started_and_asks_the_rest() {
 }
 
 #[test]
+fn a_slot_that_comes_free_in_a_cancel_starts_nobody() {
+    at_each_width(|pool| {
+        let token = CancelToken::new();
+        // Callbacks come in no promised order: one of these is called before the nested group is told.
+        let one = token.child();
+        let group = pool.group("cancel").cancel_token(&token).limit(1).open();
+        let two = token.child();
+        let nested = group.group("nested").open();
+        let running = token.clone();
+        let first = group
+            .submit(move || {
+                while !running.is_cancelled() {
+                    std::thread::yield_now();
+                }
+            })
+            .unwrap();
+        until(|| first.state() == JobState::Running);
+        let next = nested.submit(|| ()).unwrap();
+        let callbacks = [&one, &two].map(|token| {
+            let (first, next) = (first.clone(), next.clone());
+            token.on_cancel(move |_| until(|| first.is_finished() && next.is_finished()))
+        });
+        token.cancel();
+        assert_eq!(first.outcome(), Some(JobOutcome::Completed));
+        assert_eq!(next.outcome(), Some(JobOutcome::Cancelled));
+        drop(callbacks);
+    });
+}
+
+#[test]
 fn a_token_above_cancels_the_group_and_the_group_nothing_above() {
     at_each_width(|pool| {
         let token = CancelToken::new();

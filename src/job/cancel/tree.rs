@@ -166,7 +166,8 @@ impl Node {
         let is_first = self
             .cancel_leaf(&asked, &mut due)
             .unwrap_or_else(|| self.cancel_tree(&asked, &mut due));
-        for (callback, cause) in due {
+        // The lowest first: what hangs on others' ends goes before those others.
+        for (callback, cause) in due.into_iter().rev() {
             run(callback, &cause);
         }
         is_first

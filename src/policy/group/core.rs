@@ -426,11 +426,6 @@ impl Core {
         self.state().is_closed = true;
     }
 
-    /// Why its members are cancelled, if they are.
-    pub(super) fn cause(&self) -> Option<CancelCause> {
-        self.state().cause.clone()
-    }
-
     /// Closes the group and cancels its members, and the groups below.
     pub(super) fn cancel(&self, cause: CancelCause) {
         // Which calls back.

@@ -51,7 +51,9 @@ impl Node {
             pass.held += 1;
         }
         drop(pass);
-        match self.core.cause() {
+        // Of the token, which is cancelled with all those below before any member hears of it: a slot
+        // that a member above gives back when it is told starts nobody here.
+        match self.core.token.cause() {
             None => gate.open_now(),
             // It is about to be cancelled, with all others.
             Some(cause) => {
