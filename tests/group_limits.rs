@@ -8,7 +8,7 @@ use std::time::Duration;
 use windlass::group::{GroupStatistics, MemberError};
 use windlass::{
     Bound, CancelCause, CancelToken, Group, GroupHandle, Jitter, JobError, JobOutcome, JobState,
-    Join, Pool, Priority, QueueLimits, RetryPolicy, Shutdown, SubmitError, WhenFull,
+    Join, Pool, Priority, QueueLimits, Retry, RetryPolicy, Shutdown, SubmitError, WhenFull,
 };
 
 const LONG: Duration = crate::common::LONG;
@@ -214,6 +214,42 @@ fn a_retrying_member_has_not_ended_and_gives_its_slot_back_meanwhile() {
         group.cancel();
         assert!(late.is_finished() && group.statistics().cancelled == 1);
         assert!(group.wait(Join::all()).is_err());
+    });
+}
+
+#[test]
+fn a_member_is_retried_and_the_group_has_its_last_result() {
+    at_each_width(|pool| {
+        let group = pool.group("pages").limit(1).fail_fast().open();
+        let policy = RetryPolicy::fixed(Duration::from_micros(10)).attempts(3);
+        // The first two attempts of each fail, which cancels nobody.
+        for n in 0..5 {
+            let page = group.job("page").retry(policy.clone());
+            let page =
+                page.submit_fallible(move |cx| if cx.attempt() < 3 { Err("no") } else { Ok(n) });
+            assert_eq!(page.unwrap().name(), Some("pages/page"));
+        }
+        assert_eq!(group.wait(Join::all()).unwrap(), [0, 1, 2, 3, 4]);
+
+        // One that gives up has failed, with its last error, and cancels the others.
+        let held = group.job("held").after(&[&pool.job("never").submit(|| ())]);
+        let retry = Retry::new(RetryPolicy::fixed(LONG).attempts(2).jitter(Jitter::None));
+        let held = held.retry(retry).submit_fallible(|_| Err("later")).unwrap();
+        until(|| group.statistics().retrying == 1);
+        let bad = group.job("bad").retry(policy.clone());
+        let bad = bad.submit_fallible(|cx| Err(format!("attempt {}", cx.attempt()))).unwrap();
+        let mut results = group.wait(Join::collect());
+        results.sort_by_key(|member| member.index());
+        let [late, failed] = &results[..] else { unreachable!("{results:?}") };
+        assert!(matches!(late.result, Err(MemberError::Job(JobError::Cancelled { .. }))));
+        match &failed.result {
+            Err(MemberError::Failed(error)) => assert_eq!(error.to_string(), "attempt 3"),
+            other => unreachable!("{other:?}"),
+        }
+        assert_eq!((held.attempts(), bad.attempts()), (1, 3));
+        assert_eq!(bad.outcome(), Some(JobOutcome::Failed));
+        let refused = group.job("closed").retry(policy).submit_fallible(|_| Err::<u32, _>("no"));
+        assert!(matches!(refused, Err(SubmitError::GroupClosed(_))));
     });
 }
 

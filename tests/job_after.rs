@@ -292,3 +292,66 @@ fn accepted_is_the_sum_of_the_outcomes() {
         assert_eq!(live.load(Ordering::SeqCst), 0, "every closure is gone");
     });
 }
+
+// ---- groups
+
+#[test]
+fn a_job_waits_for_all_members_of_a_group_and_of_those_below() {
+    at_each_width(|pool| {
+        let (outer, ended) = (pool.group("outer").open(), Arc::new(AtomicUsize::new(0)));
+        let inner = outer.group("inner").open();
+        // Without members it is over at once.
+        assert!(pool.job("empty").after(&[&outer]).submit(|| ()).wait().is_ok());
+        let hold = Gate::default();
+        for group in [&outer, &inner] {
+            for _ in 0..10 {
+                let (hold, ended) = (hold.clone(), Arc::clone(&ended));
+                let member = move || {
+                    hold.wait();
+                    ended.fetch_add(1, Ordering::SeqCst);
+                };
+                group.submit(member).unwrap();
+            }
+        }
+        let seen = Arc::clone(&ended);
+        let after = pool.job("after").after(&[&outer]).submit(move || seen.load(Ordering::SeqCst));
+        let cancelled = pool.job("cancelled").after(&[&outer, &inner]).submit(|| ());
+        cancelled.cancel();
+        assert_eq!((after.state(), ended.load(Ordering::SeqCst)), (JobState::Waiting, 0));
+        hold.open();
+        assert_eq!(after.wait().unwrap(), 20);
+        assert_eq!(outer.statistics().completed + inner.statistics().completed, 20);
+    });
+}
+
+#[test]
+fn what_waits_for_a_group_is_skipped_when_a_member_fails() {
+    at_each_width(|pool| {
+        let outer = pool.group("outer").open::<()>();
+        let inner = outer.group("inner").open();
+        let held = outer.group("held").limit(0).open();
+        held.submit(|| ()).unwrap();
+        let skipped = pool.job("skipped").after(&[&outer]).submit(|| unreachable!());
+        let at_the_end = pool.job("clean up").after_end(&[&outer]).submit(|| ());
+        inner.job("bad").submit(|| throw("no luck")).unwrap();
+        until(|| inner.statistics().panicked == 1);
+        // Not before all have ended, one of which may add to the group.
+        assert_eq!(skipped.state(), JobState::Waiting);
+        held.set_limit(1);
+        let cause = because(skipped.wait());
+        assert_eq!(cause.name.as_deref(), Some("outer/inner/bad"));
+        assert_eq!(cause.outcome, JobOutcome::Panicked);
+        assert!(at_the_end.wait().is_ok());
+        // For good.
+        let late = pool.job("late").after(&[&outer]).submit(|| ());
+        assert!(matches!(late.wait(), Err(JobError::Skipped { because }) if because == cause));
+
+        let group = pool.group("cancelled").limit(0).open::<()>();
+        let report = pool.job("report").after(&[&group.handle()]).submit(|| ());
+        group.job("waits").submit(|| ()).unwrap();
+        let skipped = pool.job("skipped").after(&[&group]).submit(|| ());
+        group.cancel();
+        assert!(report.wait().is_ok(), "it was submitted before the member");
+        assert_eq!(because(skipped.wait()).outcome, JobOutcome::Cancelled);
+    });
+}

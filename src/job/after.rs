@@ -1,51 +1,116 @@
-//! Jobs that wait for other jobs: a gate with a counter, which the ends of those count down.
+//! Jobs that wait for other jobs, or for groups: a gate with a counter, which the ends of those count
+//! down.
 #![forbid(unsafe_code)]
 
 use super::gate::Gate;
 use super::handle::JobHandle;
 use super::life::Continue;
+use super::member::Enlist;
 use super::outcome::{JobOutcome, SkipCause};
 use super::reference::JobRef;
 use super::retry_handle::RetryHandle;
 use crate::engine::sync::{AtomicUsize, Mutex, Ordering, lock};
+use crate::group::{Group, GroupHandle};
+use std::fmt;
 use std::sync::Arc;
 
-/// A job that others may wait for: a [`JobHandle`], a [`RetryHandle`] or a [`JobRef`], see
-/// [`JobBuilder::after`](crate::JobBuilder::after).
-pub trait Dependency: sealed::Sealed {
-    /// The job.
-    fn job_ref(&self) -> JobRef;
-}
+/// What jobs may wait for: a job ([`JobHandle`], [`RetryHandle`], [`JobRef`]) or a
+/// [group](crate::GroupHandle), see [`JobBuilder::after`](crate::JobBuilder::after).
+pub trait Dependency: sealed::Sealed {}
 
 mod sealed {
-    pub trait Sealed {}
-    impl<T> Sealed for crate::JobHandle<T> {}
-    impl<T, E> Sealed for crate::RetryHandle<T, E> {}
-    impl Sealed for crate::JobRef {}
-}
-
-impl<T> Dependency for JobHandle<T> {
-    fn job_ref(&self) -> JobRef {
-        JobHandle::job_ref(self)
+    pub trait Sealed {
+        fn awaited(&self) -> super::Awaited;
     }
 }
 
-impl<T, E> Dependency for RetryHandle<T, E> {
-    fn job_ref(&self) -> JobRef {
-        RetryHandle::job_ref(self)
+/// See [`Dependency`].
+#[derive(Debug)]
+pub enum Awaited {
+    Job(JobRef),
+    Group(GroupRef),
+}
+
+/// A group, without its type.
+pub struct GroupRef(Arc<dyn Enlist>);
+
+impl fmt::Debug for GroupRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupRef").finish_non_exhaustive()
     }
 }
 
-impl Dependency for JobRef {
-    fn job_ref(&self) -> JobRef {
-        self.clone()
+impl<T> Dependency for JobHandle<T> {}
+impl<T> sealed::Sealed for JobHandle<T> {
+    fn awaited(&self) -> Awaited {
+        Awaited::Job(self.job_ref())
+    }
+}
+
+impl<T, E> Dependency for RetryHandle<T, E> {}
+impl<T, E> sealed::Sealed for RetryHandle<T, E> {
+    fn awaited(&self) -> Awaited {
+        Awaited::Job(self.job_ref())
+    }
+}
+
+impl Dependency for JobRef {}
+impl sealed::Sealed for JobRef {
+    fn awaited(&self) -> Awaited {
+        Awaited::Job(self.clone())
+    }
+}
+
+impl<T: Send + 'static> Dependency for GroupHandle<T> {}
+impl<T: Send + 'static> sealed::Sealed for GroupHandle<T> {
+    fn awaited(&self) -> Awaited {
+        Awaited::Group(GroupRef(self.as_enlist()))
+    }
+}
+
+impl<T: Send + 'static> Dependency for Group<T> {}
+impl<T: Send + 'static> sealed::Sealed for Group<T> {
+    fn awaited(&self) -> Awaited {
+        (**self).awaited()
+    }
+}
+
+impl Awaited {
+    /// Has `target` told of its end. `false`: that has come.
+    fn attach(&self, target: Arc<dyn Continue>) -> bool {
+        match self {
+            Awaited::Job(job) => job.raw().header().life.attach(target),
+            Awaited::Group(group) => Arc::clone(&group.0).attach(target),
+        }
+    }
+
+    /// It has ended: why it has not completed.
+    fn failure(&self) -> Option<SkipCause> {
+        match self {
+            Awaited::Job(job) => SkipCause::of(job),
+            Awaited::Group(group) => group.0.failure(),
+        }
+    }
+}
+
+impl SkipCause {
+    /// Why those that depend on the job, which has ended, are skipped. `None`: it has completed.
+    pub(crate) fn of(job: &JobRef) -> Option<SkipCause> {
+        // None: it was never accepted.
+        let outcome = job.outcome().unwrap_or(JobOutcome::Abandoned);
+        let name = || job.name().map(str::to_owned);
+        (outcome != JobOutcome::Completed).then(|| SkipCause {
+            id: job.id(),
+            name: name(),
+            outcome,
+        })
     }
 }
 
 /// What a job waits for, before it is submitted.
 #[derive(Default)]
 pub(super) struct After {
-    jobs: Vec<(JobRef, Need)>,
+    all: Vec<(Awaited, Need)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,24 +123,23 @@ pub(super) enum Need {
 
 impl After {
     pub(super) fn add(&mut self, jobs: &[&dyn Dependency], need: Need) {
-        self.jobs.extend(jobs.iter().map(|job| (job.job_ref(), need)));
+        self.all.extend(jobs.iter().map(|job| (job.awaited(), need)));
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.jobs.is_empty()
+        self.all.is_empty()
     }
 
     /// Opens the gate when all of them have ended.
     pub(super) fn keep(self, gate: Gate) {
         // One more, until all are listed: the last end may come before that.
         let counter = Arc::new(Counter {
-            left: AtomicUsize::new(self.jobs.len() + 1),
+            left: AtomicUsize::new(self.all.len() + 1),
             gate: Mutex::new(Some(gate)),
         });
-        for (job, need) in self.jobs {
-            let raw = job.raw();
-            let edge = Arc::new(Edge { counter: Arc::clone(&counter), job, need });
-            if !raw.header().life.attach(Arc::clone(&edge) as Arc<dyn Continue>) {
+        for (on, need) in self.all {
+            let edge = Arc::new(Edge { counter: Arc::clone(&counter), on, need });
+            if !edge.on.attach(Arc::clone(&edge) as Arc<dyn Continue>) {
                 // It has ended.
                 edge.go_on();
             }
@@ -106,23 +170,20 @@ impl Counter {
     }
 }
 
-/// From one job to another that waits for it.
+/// From what a job waits for to that job.
 struct Edge {
     counter: Arc<Counter>,
-    job: JobRef,
+    on: Awaited,
     need: Need,
 }
 
 impl Continue for Edge {
     fn go_on(&self) {
-        // None: it was never accepted.
-        let outcome = self.job.outcome().unwrap_or(JobOutcome::Abandoned);
         if self.need == Need::Completion
-            && outcome != JobOutcome::Completed
+            && let Some(cause) = self.on.failure()
             && let Some(gate) = self.counter.take()
         {
-            let name = self.job.name().map(str::to_owned);
-            gate.skip(SkipCause { id: self.job.id(), name, outcome });
+            gate.skip(cause);
         }
         self.counter.count_down();
     }

@@ -4,6 +4,8 @@
 
 use super::cancel::CancelToken;
 use super::gate::Gate;
+use super::life::Continue;
+use super::outcome::SkipCause;
 use super::raw::Raw;
 use super::reference::JobRef;
 use super::submit::JobBuilder;
@@ -11,7 +13,7 @@ use crate::group::GroupHandle;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// A group that jobs may join.
+/// A group that jobs may join, and wait for.
 pub(crate) trait Enlist: Send + Sync {
     /// A new member, which waits for something else first, or not. `None`: the group is closed.
     fn enlist(self: Arc<Self>, waits: bool) -> Option<Arc<dyn Member>>;
@@ -22,6 +24,12 @@ pub(crate) trait Enlist: Send + Sync {
 
     /// What a member is called that has this name of its own.
     fn name_of_member(&self, name: &str) -> Cow<'static, str>;
+
+    /// Has `target` told when no member is pending. `false`: none is.
+    fn attach(self: Arc<Self>, target: Arc<dyn Continue>) -> bool;
+
+    /// The first member, here or below, that has ended and not completed.
+    fn failure(&self) -> Option<SkipCause>;
 }
 
 /// One job of a group, as the group sees it.

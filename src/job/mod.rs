@@ -95,7 +95,9 @@ pub(crate) use panic::{take_current_location, take_location_of, watch as watch_p
 pub use record::Attempt;
 pub use reference::{JobRef, JobState, JobTimes};
 pub use reserve::{Permit, ReserveAsync, ReserveError, SubmitAsync};
+pub(crate) use retry::EndsAs;
 pub use retry::{FailedAttempt, Retry, RetryBuilder};
+pub(crate) use retry_handle::Ended;
 pub use retry_handle::{Failed, RetryError, RetryHandle};
 pub use shutdown::{LeftJob, Shutdown, ShutdownReport};
 pub(crate) use shutdown::{abandon_pending, discard};

@@ -5,6 +5,7 @@ use super::admit::Door;
 use super::attempt::{Attempts, Step, Tries};
 use super::board::JobId;
 use super::cx::JobCx;
+use super::handle::JobHandle;
 use super::outcome::{JobError, JobOutcome, SubmitError};
 use super::record::{Record, Recorded};
 use super::retry_handle::{Ended, RetryHandle};
@@ -307,7 +308,7 @@ impl<T: Send + 'static, E: Send + 'static> RetryBuilder<'_, T, E> {
         F: FnMut(&JobCx) -> Result<T, E> + Send + 'static,
     {
         let registry = self.job.registry();
-        let handle = match self.accept(f, Door::AsUsual) {
+        let handle = match self.accept::<AsEnded, F>(f, Door::AsUsual) {
             Ok(handle) => handle,
             Err(error) => rejected(registry, error),
         };
@@ -326,19 +327,30 @@ impl<T: Send + 'static, E: Send + 'static> RetryBuilder<'_, T, E> {
     where
         F: FnMut(&JobCx) -> Result<T, E> + Send + 'static,
     {
-        match self.accept(f, Door::Now) {
+        match self.accept::<AsEnded, F>(f, Door::Now) {
             Ok(handle) => Ok(RetryHandle::new(handle)),
             Err(error) => Err(error.map(|Tries(call)| call.f)),
         }
     }
 
+    /// As `submit_fallible`, with a result of another kind; a closure that is refused comes back.
+    pub(crate) fn submit_as<O, F>(self, f: F) -> Result<JobHandle<O::Output>, SubmitError<F>>
+    where
+        O: EndsAs<T, E>,
+        F: FnMut(&JobCx) -> Result<T, E> + Send + 'static,
+    {
+        let accepted = self.accept::<O, F>(f, Door::AsUsual);
+        accepted.map_err(|error| error.map(|Tries(call)| call.f))
+    }
+
     #[allow(clippy::type_complexity, reason = "what a submission returns")]
-    fn accept<F>(
+    fn accept<O, F>(
         self,
         f: F,
         door: Door,
-    ) -> Result<super::handle::JobHandle<Ended<T, E>>, SubmitError<Tries<Fallible<T, E, F>>>>
+    ) -> Result<JobHandle<O::Output>, SubmitError<Tries<Fallible<T, E, F, O>>>>
     where
+        O: EndsAs<T, E>,
         F: FnMut(&JobCx) -> Result<T, E> + Send + 'static,
     {
         let RetryBuilder { job, retry } = self;
@@ -356,21 +368,38 @@ impl<T, E> fmt::Debug for RetryBuilder<'_, T, E> {
     }
 }
 
+/// What becomes of the end of a fallible job.
+pub(crate) trait EndsAs<T, E>: 'static {
+    type Output: Send + 'static;
+    fn end(ended: Ended<T, E>) -> Self::Output;
+}
+
+/// It stays as it is.
+struct AsEnded;
+
+impl<T: Send + 'static, E: Send + 'static> EndsAs<T, E> for AsEnded {
+    type Output = Ended<T, E>;
+    fn end(ended: Ended<T, E>) -> Ended<T, E> {
+        ended
+    }
+}
+
 /// A closure, and what decides whether it is called again.
-struct Fallible<T, E, F> {
+struct Fallible<T, E, F, O> {
     f: F,
     retry: Retry<T, E>,
     progress: Progress,
-    marker: PhantomData<fn() -> (T, E)>,
+    marker: PhantomData<fn() -> (T, E, O)>,
 }
 
-impl<T, E, F> Attempts for Fallible<T, E, F>
+impl<T, E, F, O> Attempts for Fallible<T, E, F, O>
 where
     T: Send + 'static,
     E: Send + 'static,
     F: FnMut(&JobCx) -> Result<T, E> + Send + 'static,
+    O: EndsAs<T, E>,
 {
-    type Output = Ended<T, E>;
+    type Output = O::Output;
 
     fn attempt(&mut self, cx: &JobCx) -> Step<Self::Output> {
         let Fallible { f, retry, progress, .. } = self;
@@ -397,7 +426,7 @@ where
         let failure = match (failure, result) {
             // One that is good enough, or as good as it gets.
             (None | Some(Transience::Permanent), Ok(value)) => {
-                return Step::End(JobOutcome::Completed, Ok(value));
+                return Step::End(JobOutcome::Completed, O::end(Ok(value)));
             }
             (Some(failure), result) => (failure, result),
             (None, Err(_)) => unreachable!("an error is judged"),
@@ -423,8 +452,8 @@ where
                     isolated(|| hook(&failed, reason));
                 }
                 match result {
-                    Ok(value) => Step::End(JobOutcome::Completed, Ok(value)),
-                    Err(error) => Step::End(JobOutcome::Failed, Err((error, reason))),
+                    Ok(value) => Step::End(JobOutcome::Completed, O::end(Ok(value))),
+                    Err(error) => Step::End(JobOutcome::Failed, O::end(Err((error, reason)))),
                 }
             }
         }

@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// How the closure of a fallible job has come to an end.
-pub(super) type Ended<T, E> = Result<T, (E, GiveUp)>;
+pub(crate) type Ended<T, E> = Result<T, (E, GiveUp)>;
 
 /// A fallible job that was submitted, and the way to its result: as [`JobHandle`], but it tells the
 /// closure's own error from all other ways in which a job may end.

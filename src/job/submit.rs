@@ -455,6 +455,11 @@ impl<'a> JobBuilder<'a> {
     /// before it, so no two can wait for each other. A job whose closure returns an `Err` has
     /// completed.
     ///
+    /// A [group](crate::GroupHandle) has completed when all members that were submitted so far have,
+    /// with those of the groups below; without members it has at once. If one ends in another way, so
+    /// has the group, for good. A member that waits for its own group, or for what waits for that,
+    /// waits until it is cancelled.
+    ///
     /// The limits in time of the job count from its submission, the wait included.
     ///
     /// ```

@@ -20,7 +20,7 @@ use crate::engine::sync::{Mutex, MutexGuard, lock};
 use crate::engine::unwind;
 use crate::job::waiter::Waiter;
 use crate::job::{
-    Board, CancelCallback, CancelCause, CancelToken, JobOutcome, JobRef, is_inside_group,
+    Board, CancelCallback, CancelCause, CancelToken, JobOutcome, JobRef, SkipCause, is_inside_group,
 };
 use crate::time::TimerKey;
 use std::any::Any;
@@ -64,6 +64,8 @@ pub(super) struct State {
     is_closed: bool,
     /// Set once its members are being cancelled.
     cause: Option<CancelCause>,
+    /// The first member, here or in a group below, that has ended and not completed.
+    failure: Option<SkipCause>,
     counts: GroupStatistics,
     members: BTreeMap<u64, Entry>,
     next_index: u64,
@@ -214,6 +216,7 @@ impl Core {
             state: Mutex::new(State {
                 is_closed: false,
                 cause: None,
+                failure: None,
                 counts: GroupStatistics::default(),
                 members: BTreeMap::new(),
                 next_index: 0,
@@ -356,10 +359,16 @@ impl Core {
     /// Its job has ended.
     pub(super) fn ended(&self, index: u64) {
         let mut guard = self.state();
+        let Some(entry) = guard.members.get(&index) else { return };
+        let failure = entry.job.as_ref().and_then(SkipCause::of);
+        let outcome = failure.as_ref().map_or(JobOutcome::Completed, |failure| failure.outcome);
+        if let Some(failure) = failure {
+            drop(guard);
+            self.note_failure(&failure);
+            guard = self.state();
+        }
         let state = &mut *guard;
         let Some(entry) = state.members.get_mut(&index) else { return };
-        let outcome = entry.job.as_ref().and_then(JobRef::outcome);
-        let outcome = outcome.unwrap_or(JobOutcome::Abandoned);
         entry.end = Some(outcome);
         *state.counts.at(entry.place) -= 1;
         state.counts.count(outcome);
@@ -376,6 +385,20 @@ impl Core {
         if let Some(on_end) = &self.on_end {
             let _ = unwind::catch(|| on_end(&counts)).map_err(unwind::drop_quietly);
         }
+    }
+
+    /// A member has ended like that: whoever depends on the group, or on one above, is to know before
+    /// it hears that all have ended.
+    fn note_failure(&self, failure: &SkipCause) {
+        let mut at = Some(self);
+        while let Some(core) = at {
+            core.state().failure.get_or_insert_with(|| failure.clone());
+            at = core.parent.as_deref();
+        }
+    }
+
+    pub(super) fn failure(&self) -> Option<SkipCause> {
+        self.state().failure.clone()
     }
 
     /// The submitting thread brings what the result will be taken from.

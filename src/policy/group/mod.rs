@@ -36,7 +36,7 @@ pub use joiner::{
     All, Any, Collect, Ended, Finish, FirstN, FirstOk, Fold, Join, JoinEnd, Joiner, Until,
 };
 pub use statistics::GroupStatistics;
-pub use submit::MemberBuilder;
+pub use submit::{MemberBuilder, MemberRetryBuilder};
 
 use self::core::{Core, Done};
 use self::waiting::Ticket;

@@ -4,7 +4,8 @@ use super::member::Keeping;
 use super::{BoxError, GroupHandle, Outcome};
 use crate::Priority;
 use crate::job::{
-    Call, CancelToken, Dependency, Enlist, JobBuilder, JobCx, JobOptions, JobRef, SubmitError,
+    Call, CancelToken, Dependency, Ended, EndsAs, Enlist, JobBuilder, JobCx, JobHandle, JobOptions,
+    JobRef, Retry, SubmitError,
 };
 use std::any::Any;
 use std::borrow::Cow;
@@ -58,8 +59,8 @@ impl<T: Send + 'static> GroupHandle<T> {
 
     /// As [`submit`](Self::submit), with a closure that may fail: the member has failed then
     /// ([`MemberError::Failed`](super::MemberError::Failed)), and so has its job
-    /// ([`JobOutcome::Failed`](crate::JobOutcome::Failed)). One that is to be tried again is submitted
-    /// by [`JobBuilder::group`] and [`JobBuilder::retry`].
+    /// ([`JobOutcome::Failed`](crate::JobOutcome::Failed)). One that is to be tried again says so by
+    /// [`MemberBuilder::retry`].
     ///
     /// # Errors
     /// As [`submit`](Self::submit).
@@ -99,7 +100,7 @@ pub struct MemberBuilder<'a, T: Send + 'static> {
     job: JobBuilder<'static>,
 }
 
-impl<T: Send + 'static> MemberBuilder<'_, T> {
+impl<'a, T: Send + 'static> MemberBuilder<'a, T> {
     fn with(mut self, f: impl FnOnce(JobBuilder<'static>) -> JobBuilder<'static>) -> Self {
         self.job = f(self.job);
         self
@@ -153,6 +154,33 @@ impl<T: Send + 'static> MemberBuilder<'_, T> {
     /// As [`JobBuilder::extension`].
     pub fn extension<V: Any + Send + Sync>(self, value: V) -> Self {
         self.with(|job| job.extension(value))
+    }
+
+    /// Has the member tried again when it fails: as [`JobBuilder::retry`]. Said last.
+    ///
+    /// Between two attempts the member holds no slot of the group's limit, and counts as
+    /// [`retrying`](super::GroupStatistics::retrying). It has failed, and makes a group that [fails
+    /// fast](super::GroupBuilder::fail_fast) cancel the others, when no attempt is left: with the
+    /// last error.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use windlass::{Join, Pool, RetryPolicy};
+    ///
+    /// let pool = Pool::new(2)?;
+    /// let group = pool.group("pages").fail_fast().open();
+    /// let policy = RetryPolicy::fixed(Duration::from_millis(1)).attempts(3);
+    /// for n in 0..4 {
+    ///     group.job("page").retry(policy.clone()).submit_fallible(move |cx| match cx.attempt() {
+    ///         1 if n == 2 => Err("not yet"),
+    ///         _ => Ok(n),
+    ///     })?;
+    /// }
+    /// assert_eq!(group.wait(Join::all())?, [0, 1, 2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn retry<E>(self, retry: impl Into<Retry<T, E>>) -> MemberRetryBuilder<'a, T, E> {
+        MemberRetryBuilder { member: self, retry: retry.into() }
     }
 
     /// As [`GroupHandle::submit`].
@@ -217,15 +245,70 @@ impl<T: Send + 'static> MemberBuilder<'_, T> {
     where
         C: Call<Output = Outcome<T>>,
     {
+        self.submit_by(call, |job, call| job.call(call, waits))
+    }
+
+    /// Has a job submitted, by `submit`, of which the group keeps the result.
+    fn submit_by<C>(
+        self,
+        call: C,
+        submit: impl FnOnce(JobBuilder<'_>, C) -> Result<JobHandle<Outcome<T>>, SubmitError<C>>,
+    ) -> Result<JobRef, SubmitError<C>> {
         let core = &self.group.core;
         let Some(registry) = core.registry() else { return Err(SubmitError::ShuttingDown(call)) };
         let keeping = Arc::new(Keeping { core: Arc::clone(core), node: OnceLock::new() });
         let job = self.job.on(&registry).enlist(Arc::clone(&keeping) as Arc<dyn Enlist>);
-        let handle = job.call(call, waits)?;
+        let handle = submit(job, call)?;
         let job = handle.job_ref();
         let node = keeping.node.get().expect("a job that was accepted is a member");
         core.keep(node.index, Box::new(handle));
         Ok(job)
+    }
+}
+
+/// A member that is about to be submitted, and is tried again when it fails: see
+/// [`MemberBuilder::retry`].
+#[must_use = "a job runs only when it is submitted"]
+pub struct MemberRetryBuilder<'a, T: Send + 'static, E> {
+    member: MemberBuilder<'a, T>,
+    retry: Retry<T, E>,
+}
+
+impl<T: Send + 'static, E: Into<BoxError> + Send + 'static> MemberRetryBuilder<'_, T, E> {
+    /// Submits the member, as [`RetryBuilder::submit_fallible`](crate::RetryBuilder::submit_fallible)
+    /// does a job. How many attempts it took, and [what they came to](JobRef::history), its
+    /// [`JobRef`] tells.
+    ///
+    /// # Errors
+    /// As [`GroupHandle::submit`].
+    ///
+    /// # Blocking
+    /// As there.
+    pub fn submit_fallible<F>(self, f: F) -> Result<JobRef, SubmitError<F>>
+    where
+        F: FnMut(&JobCx) -> Result<T, E> + Send + 'static,
+    {
+        let retry = self.retry;
+        self.member.submit_by(f, |job, f| job.retry(retry).submit_as::<AsOutcome, F>(f))
+    }
+}
+
+impl<T: Send + 'static, E> fmt::Debug for MemberRetryBuilder<'_, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemberRetryBuilder")
+            .field("member", &self.member)
+            .field("retry", &self.retry)
+            .finish()
+    }
+}
+
+/// A retried member's result is that of any other.
+struct AsOutcome;
+
+impl<T: Send + 'static, E: Into<BoxError>> EndsAs<T, E> for AsOutcome {
+    type Output = Outcome<T>;
+    fn end(ended: Ended<T, E>) -> Outcome<T> {
+        ended.map_err(|(error, _)| error.into())
     }
 }
 

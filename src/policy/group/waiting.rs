@@ -1,10 +1,11 @@
-//! Who waits for a group: threads, workers that help meanwhile, tasks.
+//! Who waits for a group: threads, workers that help meanwhile, tasks, jobs.
 
 use super::core::Core;
 use super::joiner::Until;
 use crate::engine::unwind;
 use crate::engine::wait;
 use crate::engine::worker::Worker;
+use crate::job::Continue;
 use crate::job::waiter::Waiter;
 use std::sync::Arc;
 use std::task::Waker;
@@ -29,6 +30,8 @@ enum Who {
     /// A worker that runs members meanwhile.
     Helper(Arc<Waiter>),
     Task(Waker),
+    /// A job's dependency on the group.
+    Edge(Arc<dyn Continue>),
 }
 
 /// Somebody's place among those who wait, if it has one.
@@ -96,6 +99,7 @@ pub(super) fn wake(over: Vec<Waiting>) {
             Who::Task(waker) => {
                 let _ = unwind::catch(|| waker.wake()).map_err(unwind::drop_quietly);
             }
+            Who::Edge(edge) => edge.go_on(),
         }
     }
 }
@@ -174,6 +178,16 @@ impl Core {
         };
         drop(old);
         false
+    }
+
+    /// Has `edge` told when no member is pending. `false`: none is.
+    pub(super) fn tell_at_the_end(&self, edge: Arc<dyn Continue>) -> bool {
+        let mut state = self.state();
+        let is_pending = !state.is_reached(Until::AllEnded);
+        if is_pending {
+            let _ = state.waiters.list(Until::AllEnded, Who::Edge(edge));
+        }
+        is_pending
     }
 
     /// Takes it off the list of those who wait, if it is there.
