@@ -524,6 +524,41 @@ fn who_waits_hears_of_the_end() {
 }
 
 #[test]
+fn a_permit_is_for_a_job_with_its_options() {
+    let limits = QueueLimits::new(Bound::jobs(10))
+        .level(Priority::Background, Bound::jobs(1))
+        .kind("upload", Bound::weight(100));
+    let pool = Pool::builder().workers(1).queue(limits).build().unwrap();
+    watchdog(&pool, || {
+        let upload = |bytes| pool.job("upload").kind("upload").weight(bytes);
+        let permit = upload(80).try_reserve().unwrap();
+        assert_eq!(upload(21).try_reserve().unwrap_err(), ReserveError::Full);
+        let small = upload(20).reserve().unwrap();
+        assert_eq!(pool.queue_stats().queued, Some(2));
+        drop(small);
+        let low = pool.job("low").priority(Priority::Background);
+        let low = low.try_reserve().unwrap();
+        let other = pool.job("other").priority(Priority::Background);
+        assert_eq!(other.try_reserve().unwrap_err(), ReserveError::Full);
+        let (gate, blockers) = block(&pool);
+        let (job, low) = (permit.submit(|| 1), low.submit(|| 2));
+        assert_eq!((job.name(), low.priority()), (Some("upload"), Priority::Background));
+        assert!(upload(21).try_submit(|| ()).is_err(), "it has the room of its permit");
+        end(&gate, blockers);
+        assert_eq!((job.wait().unwrap(), low.wait().unwrap()), (1, 2));
+        assert!(upload(100).try_reserve().is_ok());
+
+        // One that its group does not take leaves its room behind.
+        let group = pool.group("closed").open::<()>();
+        let permit = upload(100).group(&group).try_reserve().unwrap();
+        group.close();
+        assert!(matches!(permit.submit(|| ()).wait(), Err(JobError::Rejected)));
+        assert!(upload(100).try_reserve().is_ok());
+        assert_eq!(pool.queue_stats().queued, Some(0));
+    });
+}
+
+#[test]
 fn a_permit_outlives_its_pool() {
     let pool = bounded(1, Bound::jobs(1));
     let permits = [pool.try_reserve().unwrap()];

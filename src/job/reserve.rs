@@ -7,6 +7,7 @@ use super::board::{Board, Mode};
 use super::handle::JobHandle;
 use super::outcome::SubmitError;
 use super::submit::{self, JobBuilder, submit_plain};
+use super::work::Plain;
 use crate::engine::registry::Registry;
 use crate::policy::QueueStats;
 use crate::policy::admission::{Ticket, Verdict};
@@ -27,29 +28,34 @@ use std::time::Duration;
 #[must_use = "a permit that is dropped lets others in"]
 pub struct Permit {
     registry: Arc<Registry>,
+    ticket: Ticket,
     held: Held,
+    /// What is said of the job.
+    draft: Option<Box<Draft>>,
 }
 
 impl Permit {
-    fn new(registry: &Registry, held: Held) -> Self {
-        Permit { registry: registry.to_arc(), held }
-    }
-
     /// As [`Pool::submit`], in the room that is there already: so it neither blocks nor fails,
-    /// unless the pool has begun to shut down.
+    /// unless the pool has begun to shut down. Of a permit that was
+    /// [reserved by options](JobBuilder::reserve), the job has them; its limits in time count from
+    /// now, and its group, or the rate of its kind, may still refuse it: then its handle says
+    /// [`Rejected`](crate::JobError::Rejected).
     pub fn submit<T, F>(mut self, f: F) -> JobHandle<T>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
         let held = std::mem::replace(&mut self.held, Held::NONE);
-        submit::submit_with(&self.registry, f, held)
+        match self.draft.take() {
+            None => submit::submit_with(&self.registry, f, held),
+            Some(draft) => draft.on(&self.registry).submit_call(Plain(f), Door::With(held)),
+        }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        admit::give_back(Board::of(&self.registry), &Ticket::PLAIN, self.held);
+        admit::give_back(Board::of(&self.registry), &self.ticket, self.held);
     }
 }
 
@@ -89,13 +95,21 @@ impl From<Refusal> for ReserveError {
     }
 }
 
-fn reserve(registry: &Registry, door: Door) -> Result<Permit, ReserveError> {
+fn reserve(
+    registry: &Registry,
+    draft: Option<Box<Draft>>,
+    door: Door,
+) -> Result<Permit, ReserveError> {
     registry.check_not_forked();
-    if Board::of(registry).mode() != Mode::Open {
+    let board = Board::of(registry);
+    if board.mode() != Mode::Open {
         return Err(ReserveError::ShuttingDown);
     }
-    match admit::ask(registry, &Ticket::PLAIN, &door, true)? {
-        Pass::Queue(held) | Pass::RunHere(held) => Ok(Permit::new(registry, held)),
+    let ticket = ticket(board, &draft);
+    match admit::ask(registry, &ticket, &door, true)? {
+        Pass::Queue(held) | Pass::RunHere(held) => {
+            Ok(Permit { registry: registry.to_arc(), ticket, held, draft })
+        }
     }
 }
 
@@ -119,7 +133,7 @@ impl Pool {
     /// # Blocking
     /// Never.
     pub fn try_reserve(&self) -> Result<Permit, ReserveError> {
-        reserve(self.registry(), Door::Now)
+        reserve(self.registry(), None, Door::Now)
     }
 
     /// As [`try_reserve`](Self::try_reserve), and waits for room.
@@ -144,7 +158,7 @@ impl Pool {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn reserve(&self) -> Result<Permit, ReserveError> {
-        reserve(self.registry(), Door::Within(u64::MAX))
+        reserve(self.registry(), None, Door::Within(u64::MAX))
     }
 
     /// As [`reserve`](Self::reserve), as a future.
@@ -167,7 +181,7 @@ impl Pool {
     /// # }).unwrap();
     /// ```
     pub fn reserve_async(&self) -> ReserveAsync {
-        ReserveAsync { entry: Entry::new(self.registry(), Ticket::PLAIN) }
+        ReserveAsync::new(self.registry(), None)
     }
 
     /// As [`try_submit`](Pool::try_submit), but waits for room, so long at most.
@@ -260,17 +274,17 @@ impl Pool {
 /// Without its pool.
 type Draft = JobBuilder<'static>;
 
-impl Draft {
-    fn ticket(&self, board: &Board) -> Ticket {
-        admit::ticket(board, &self.options)
-    }
+/// What a job counts for of which that is said.
+fn ticket(board: &Board, draft: &Option<Box<Draft>>) -> Ticket {
+    draft.as_ref().map_or(Ticket::PLAIN, |draft| admit::ticket(board, &draft.options))
 }
 
 impl<'a> JobBuilder<'a> {
-    fn into_draft(self) -> (&'a Registry, Draft) {
+    fn into_draft(self) -> (&'a Registry, Option<Box<Draft>>) {
         let to = self.registry();
         let JobBuilder { registry: _, options, extra, token, deadline, after, group } = self;
-        (to, JobBuilder { registry: None, options, extra, token, deadline, after, group })
+        let draft = JobBuilder { registry: None, options, extra, token, deadline, after, group };
+        (to, Some(Box::new(draft)))
     }
 
     /// As [`Pool::submit_timeout`]. The limits in time of the job itself count from this call.
@@ -295,7 +309,52 @@ impl<'a> JobBuilder<'a> {
         F: FnOnce() -> T + Send + 'static,
     {
         let (registry, draft) = self.into_draft();
-        SubmitAsync::new(registry, Some(Box::new(draft)), f)
+        SubmitAsync::new(registry, draft, f)
+    }
+
+    /// As [`Pool::try_reserve`], for a job with these options: room for its
+    /// [weight](JobBuilder::weight), its [kind](JobBuilder::kind), its priority.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Blocking
+    /// Never.
+    ///
+    /// ```
+    /// use windlass::{Bound, Pool, QueueLimits, ReserveError};
+    ///
+    /// let limits = QueueLimits::default().kind("upload", Bound::weight(100));
+    /// let pool = Pool::builder().workers(1).queue(limits).build()?;
+    /// let upload = |bytes| pool.job("upload").kind("upload").weight(bytes);
+    /// let permit = upload(80).try_reserve()?;
+    /// assert_eq!(upload(40).try_reserve().unwrap_err(), ReserveError::Full);
+    /// // What it is for is read only now.
+    /// let text = "x".repeat(80);
+    /// assert_eq!(permit.submit(move || text.len()).wait().unwrap(), 80);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_reserve(self) -> Result<Permit, ReserveError> {
+        let (registry, draft) = self.into_draft();
+        reserve(registry, draft, Door::Now)
+    }
+
+    /// As [`try_reserve`](Self::try_reserve), and waits for room.
+    ///
+    /// # Errors
+    /// As [`Pool::reserve`].
+    ///
+    /// # Blocking
+    /// Until there is room.
+    pub fn reserve(self) -> Result<Permit, ReserveError> {
+        let (registry, draft) = self.into_draft();
+        reserve(registry, draft, Door::Within(u64::MAX))
+    }
+
+    /// As [`reserve`](Self::reserve), as a future.
+    pub fn reserve_async(self) -> ReserveAsync {
+        let (registry, draft) = self.into_draft();
+        ReserveAsync::new(registry, draft)
     }
 }
 
@@ -354,9 +413,7 @@ impl<T, F> Unpin for SubmitAsync<T, F> {}
 
 impl<T, F> SubmitAsync<T, F> {
     fn new(registry: &Registry, draft: Option<Box<Draft>>, f: F) -> Self {
-        let board = Board::of(registry);
-        let ticket = draft.as_ref().map_or(Ticket::PLAIN, |draft| draft.ticket(board));
-        let entry = Entry::new(registry, ticket);
+        let entry = Entry::new(registry, ticket(Board::of(registry), &draft));
         SubmitAsync { entry, draft, f: Some(f), output: PhantomData }
     }
 }
@@ -401,14 +458,23 @@ impl<T, F> fmt::Debug for SubmitAsync<T, F> {
 #[must_use = "a future does nothing unless it is polled"]
 pub struct ReserveAsync {
     entry: Entry,
+    draft: Option<Box<Draft>>,
+}
+
+impl ReserveAsync {
+    fn new(registry: &Registry, draft: Option<Box<Draft>>) -> Self {
+        ReserveAsync { entry: Entry::new(registry, ticket(Board::of(registry), &draft)), draft }
+    }
 }
 
 impl Future for ReserveAsync {
     type Output = Result<Permit, ReserveError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let entered = self.entry.poll(cx);
-        entered.map(|entered| Ok(Permit::new(&self.entry.registry, entered?)))
+        let Poll::Ready(entered) = self.entry.poll(cx) else { return Poll::Pending };
+        let (registry, ticket) = (Arc::clone(&self.entry.registry), self.entry.ticket);
+        let held = entered?;
+        Poll::Ready(Ok(Permit { registry, ticket, held, draft: self.draft.take() }))
     }
 }
 

@@ -533,7 +533,7 @@ impl<'a> JobBuilder<'a> {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        self.submit_call(Plain(f))
+        self.submit_call(Plain(f), Door::AsUsual)
     }
 
     /// As [`Pool::submit_with`].
@@ -542,7 +542,7 @@ impl<'a> JobBuilder<'a> {
         T: Send + 'static,
         F: FnOnce(&JobCx) -> T + Send + 'static,
     {
-        self.submit_call(WithCx(f))
+        self.submit_call(WithCx(f), Door::AsUsual)
     }
 
     /// As [`Pool::try_submit`].
@@ -587,12 +587,10 @@ impl<'a> JobBuilder<'a> {
         self.accept(WithCx(f), Door::Now).map_err(|error| error.map(|call| call.0))
     }
 
-    fn submit_call<C: Call>(self, call: C) -> JobHandle<C::Output> {
+    /// As `submit`, with a call of any kind.
+    pub(super) fn submit_call<C: Call>(self, call: C, door: Door) -> JobHandle<C::Output> {
         let registry = self.registry();
-        match self.accept(call, Door::AsUsual) {
-            Ok(handle) => handle,
-            Err(error) => rejected(registry, error),
-        }
+        self.accept(call, door).unwrap_or_else(|error| rejected(registry, error))
     }
 
     fn accept<C: Call>(self, call: C, door: Door) -> Result<JobHandle<C::Output>, SubmitError<C>> {
@@ -621,7 +619,12 @@ impl<'a> JobBuilder<'a> {
             waits |= group.holds_back();
             match group.enlist(waits) {
                 Some(member) => extra.member = Some(member),
-                None => return Err(SubmitError::GroupClosed(call)),
+                None => {
+                    if let Door::With(held) = door {
+                        admit::give_back(board, &ticket, held);
+                    }
+                    return Err(SubmitError::GroupClosed(call));
+                }
             }
         }
         let member = extra.member.clone();
