@@ -221,13 +221,17 @@ fn a_panic_is_a_failure_like_another() {
 fn dropped_at_any_point_it_cancels_what_is_under_way() {
     at_each_width(|pool| {
         for yielded in [None, Some(0), Some(3)] {
-            let held = Arc::new(());
+            let (held, num_quick) = (Arc::new(()), AtomicUsize::new(0));
             let inner = Arc::clone(&held);
             let endless = move |n: usize| {
                 let _held = &inner;
-                if n >= 3 {
-                    windlass::iter::repeat(()).for_each(std::mem::drop);
+                if n < 3 {
+                    num_quick.fetch_add(1, Ordering::SeqCst);
+                    return;
                 }
+                // Several workers do not start them quite in order, and what is endless keeps all.
+                until(|| num_quick.load(Ordering::SeqCst) == 3 || checkpoint().is_err());
+                windlass::iter::repeat(()).for_each(std::mem::drop);
             };
             let (mut results, task) = (pool.map_async(0.., endless).limit(16), Task::default());
             if let Some(yielded) = yielded {

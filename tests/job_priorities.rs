@@ -208,15 +208,16 @@ fn who_waits_for_a_job_lends_it_its_level() {
         if pool.num_workers() == 1 {
             return;
         }
-        let gate = Gate::default();
-        let inner = gate.clone();
+        let (gate, has_looked) = (Gate::default(), Arc::new(AtomicBool::new(false)));
+        let (inner, looked) = (gate.clone(), Arc::clone(&has_looked));
         let job = pool.job("").priority(Priority::Background);
         let mut low = job.submit_with(move |cx| {
             let at_first = cx.priority();
+            looked.store(true, Ordering::SeqCst);
             inner.wait();
             (at_first, join(|| cx.priority(), || windlass::current().unwrap().priority()))
         });
-        until(|| low.state() == windlass::JobState::Running);
+        until(|| has_looked.load(Ordering::SeqCst));
         let job = low.job_ref();
         let wait = move || low.wait_timeout(LONG).unwrap().unwrap();
         let mut high = pool.job("").priority(Priority::High).submit(wait);
