@@ -479,7 +479,7 @@ fn a_dropped_group_cancels_a_detached_one_does_not_a_guard_waits() {
             })
         });
         assert_eq!(thrown, "thrown");
-        until(|| pool.job_counts().pending() == 0);
+        assert!(pool.wait_idle(LONG));
         LIVE.assert_none();
     });
 }
