@@ -6,7 +6,7 @@ use crate::engine::sync::{Mutex, lock, thread};
 use crate::engine::topology::{self, Topology};
 use crate::engine::unwind::AbortOnUnwind;
 use crate::engine::worker::Seated;
-use crate::job::{Board, check_at_fork, discard};
+use crate::job::{Board, check_at_fork, discard, keep};
 use crate::pool::Pool;
 use crate::time::Clock;
 use crate::{BuildError, Priority, QueueLimits, engine::sync::Ordering};
@@ -231,6 +231,7 @@ impl PoolBuilder {
             Box::new(Board::new(width, self.clock, self.limits)),
             check_at_fork,
             discard,
+            keep,
         );
         let starter = Arc::new(Starter {
             registry: Arc::downgrade(&registry),

@@ -5,7 +5,8 @@
 use crate::common::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
-use windlass::{CancelOutcome, JobError, Pool, Priority, submit};
+use std::time::Duration;
+use windlass::{CancelOutcome, JobError, JobHandle, Pool, Priority, submit};
 
 /// More than lie in one chunk.
 const MANY: usize = 100;
@@ -202,11 +203,11 @@ fn a_row_is_waited_for_backwards() {
             handles.reverse();
             handles.into_iter().map(|handle| handle.wait().unwrap()).sum::<usize>()
         });
-        assert_eq!(sum.wait().unwrap(), (0..MANY).sum());
+        assert_eq!(sum.wait().unwrap(), (0..MANY).sum::<usize>());
         let mut handles: Vec<_> = (0..MANY).map(|i| pool.submit(move || i)).collect();
         handles.reverse();
         let sum: usize = handles.into_iter().map(|handle| handle.wait().unwrap()).sum();
-        assert_eq!(sum, (0..MANY).sum());
+        assert_eq!(sum, (0..MANY).sum::<usize>());
     });
 }
 
@@ -229,4 +230,40 @@ fn jobs_of_two_pools_do_not_mix() {
         let [first, second] = pools.clone();
         drop((first, second));
     });
+}
+
+#[test]
+fn long_jobs_start_in_their_order_on_several_workers() {
+    const JOBS: usize = 200;
+    for width in WIDTHS.into_iter().filter(|width| *width > 1) {
+        for is_inside in [false, true] {
+            let pool = Pool::new(width).unwrap();
+            let started = Arc::new(Mutex::new(Vec::new()));
+            let (inner, log) = (pool.clone(), Arc::clone(&started));
+            let submit = move || {
+                let job = |n| {
+                    let log = Arc::clone(&log);
+                    move || {
+                        log.lock().unwrap().push(n);
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                };
+                (0..JOBS).map(|n| inner.submit(job(n))).for_each(JobHandle::detach);
+            };
+            watchdog(&pool, || {
+                if is_inside {
+                    pool.submit(submit).wait().unwrap()
+                } else {
+                    submit()
+                }
+                assert!(pool.wait_idle(LONG));
+            });
+            let started = started.lock().unwrap();
+            let off = |(at, n): (usize, &usize)| at.abs_diff(*n);
+            let off: usize = started.iter().enumerate().map(off).sum();
+            // Not quite: each worker may be held up anywhere. It is some 30 on the average if each
+            // takes a row of its own.
+            assert!(off / JOBS < 8, "{width} workers, {is_inside}: {started:?}");
+        }
+    }
 }

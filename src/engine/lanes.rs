@@ -1,6 +1,7 @@
 //! Where jobs wait for a worker: one lane a level, level 0 first.
 //!
-//! A lane is an injector for jobs from outside and one deque a worker for jobs from inside. Which
+//! A lane is an injector for jobs from outside and one deque a worker for jobs from inside, whose
+//! entries may stand for rows of jobs, and before both the rows that somebody has begun with. Which
 //! lanes hold jobs stands in one word, so that a worker finds the highest with one load. The engine
 //! knows levels as numbers; what they are called and mean is decided above.
 //!
@@ -11,6 +12,7 @@
 //!     the bit again when it has arrived.
 //! I2. A set bit promises nothing: the lane may be empty, and the jobs in it done by others.
 
+mod front;
 pub(crate) mod mask;
 
 use super::clock;
@@ -19,6 +21,7 @@ use super::sync::{AtomicU32, AtomicU64, Ordering};
 use super::worker::Worker;
 use crossbeam_deque::{Injector, Steal, Stealer, Worker as Deque};
 use crossbeam_utils::CachePadded;
+use front::{Age, Front};
 use mask::Mask;
 use std::cell::Cell;
 
@@ -36,7 +39,10 @@ const OUTSIDE: u32 = 32;
 /// A lane that has waited so long for each level between it and the highest that holds jobs gets
 /// its turn. Long against a job that is worth its own level, so that ageing takes a small share.
 const AGE_US: u64 = 100_000;
-/// How many jobs a worker takes from an injector at once.
+/// Rows of jobs that take no longer than that each are not shared: two workers that take turns at one
+/// would do little but pass its cache line to and fro.
+const QUICK_US: u64 = 5;
+/// How many jobs a worker takes from another at once.
 const BATCH: usize = 32;
 
 /// Whose jobs of a level a worker looks at first.
@@ -62,6 +68,8 @@ pub(crate) struct OwnLanes {
 struct Aside {
     row: JobRef,
     is_outside: bool,
+    /// As of [`Worker::share`]; 0: none.
+    number: u64,
 }
 
 pub(crate) type LaneStealers = Box<[Stealer<JobRef>; LEVELS]>;
@@ -82,32 +90,40 @@ impl OwnLanes {
     }
 
     /// What was put aside; or only if it has come from outside.
-    fn take_aside(&self, level: usize, only_outside: bool) -> Option<JobRef> {
+    fn take_aside(&self, level: usize, only_outside: bool) -> Option<Aside> {
         let aside = self.aside[level].get().filter(|aside| aside.is_outside || !only_outside)?;
         self.aside[level].set(None);
-        Some(aside.row)
+        Some(aside)
     }
 }
 
 /// What the workers of a pool share.
 pub(crate) struct Lanes {
     injectors: [Injector<JobRef>; LEVELS],
+    fronts: [CachePadded<Front>; LEVELS],
     mask: CachePadded<Mask>,
     /// Bit `l`: somebody has published forks of work of level `l`. A hint.
     forks: CachePadded<AtomicU32>,
     /// When each lane got its first job, or its last turn, in ticks.
     served: [AtomicU64; LEVELS],
     age: u64,
+    quick: u64,
+    /// Has what a row's entry stands for kept once more.
+    keep: unsafe fn(JobRef),
 }
 
 impl Lanes {
-    pub(crate) fn new(ticks_per_us: u64) -> Self {
+    /// `keep` is called for entries that [`Worker::share`] was given.
+    pub(crate) fn new(ticks_per_us: u64, keep: unsafe fn(JobRef)) -> Self {
         Lanes {
             injectors: std::array::from_fn(|_| Injector::new()),
+            fronts: std::array::from_fn(|_| CachePadded::new(Front::new())),
             mask: CachePadded::new(Mask::new()),
             forks: CachePadded::new(AtomicU32::new(0)),
             served: std::array::from_fn(|_| AtomicU64::new(0)),
             age: AGE_US * ticks_per_us,
+            quick: QUICK_US * ticks_per_us,
+            keep,
         }
     }
 
@@ -185,6 +201,9 @@ impl Lanes {
     /// Takes whatever waits, in no order: for the end of a pool.
     pub(crate) fn drain(&self, workers: &[Worker], mut f: impl FnMut(JobRef)) {
         for (level, injector) in self.injectors.iter().enumerate() {
+            while let Some(row) = self.fronts[level].pop() {
+                f(row);
+            }
             while let Some(job) = steal(|| injector.steal()) {
                 f(job);
             }
@@ -226,13 +245,24 @@ impl Worker {
     pub(crate) fn find_job(&self) -> Option<JobRef> {
         let lanes = &self.registry().lanes;
         let levels = lanes.levels();
-        if levels == 0 { self.take_what_is_aside() } else { self.find_job_among(levels) }
+        if levels == 0 {
+            // What comes next is of another kind, perhaps.
+            self.set_quick(false);
+            return self.take_what_is_aside();
+        }
+        self.find_job_among(levels)
     }
 
     /// A row that others have run to its end, to be let go.
     pub(crate) fn take_what_is_aside(&self) -> Option<JobRef> {
         let own = self.own_lanes()?;
-        (0..LEVELS).find_map(|level| own.take_aside(level, false))
+        let aside = (0..LEVELS).find_map(|level| own.take_aside(level, false));
+        aside.map(|aside| self.go_on_with(aside))
+    }
+
+    fn go_on_with(&self, aside: Aside) -> JobRef {
+        self.set_row(aside.number);
+        aside.row
     }
 
     fn find_job_among(&self, levels: u32) -> Option<JobRef> {
@@ -285,7 +315,11 @@ impl Worker {
     pub(crate) fn take_job(&self, level: usize, first: First) -> Option<JobRef> {
         let registry = self.registry();
         let own = self.own_lanes();
-        let aside = |only_outside| own.and_then(|own| own.take_aside(level, only_outside));
+        self.set_row(0);
+        let aside = |only_outside| {
+            let aside = own.and_then(|own| own.take_aside(level, only_outside));
+            aside.map(|aside| self.go_on_with(aside))
+        };
         let mine = || own.and_then(|own| own.deques[level].pop());
         let injector = &registry.lanes.injectors[level];
         // One alone: others would come behind what is here, where later ones would overtake them.
@@ -304,7 +338,10 @@ impl Worker {
                 if lanes[level].is_empty() {
                     return None;
                 }
-                let Some(own) = own else { return steal(|| lanes[level].steal()) };
+                // Where jobs are long, later ones must not wait with us for those before them.
+                let Some(own) = own.filter(|_| self.is_quick()) else {
+                    return steal(|| lanes[level].steal());
+                };
                 let job = steal(|| {
                     lanes[level].steal_batch_with_limit_and_pop(&own.deques[level], BATCH)
                 });
@@ -315,18 +352,25 @@ impl Worker {
                 job
             })
         };
+        // What others are at comes first where jobs are long, and last where they are quick.
+        let comes_first = first != First::Others && !self.is_quick();
+        let front = || {
+            let only_outside = first == First::Outside;
+            if comes_first { self.look_to_the_front(level, only_outside) } else { None }
+        };
         loop {
             // What was begun with comes before what came later from the same side.
             let from_outside = || aside(true).or_else(outside);
-            let job = match first {
+            let job = front().or_else(|| match first {
                 First::Own => aside(false).or_else(mine).or_else(outside),
                 First::Outside => from_outside().or_else(|| aside(false)).or_else(mine),
                 First::Others => {
                     let found = one_of_others().or_else(from_outside);
                     found.or_else(|| aside(false)).or_else(mine)
                 }
-            };
-            if let Some(job) = job.or_else(others) {
+            });
+            let rest = || self.look_to_the_front(level, false);
+            if let Some(job) = job.or_else(others).or_else(rest) {
                 self.set_level(level as u8);
                 return Some(job);
             }
@@ -336,28 +380,43 @@ impl Worker {
         }
     }
 
-    /// Puts a row of jobs into a lane again, of which this worker goes on with some.
-    pub(crate) fn share(&self, level: u8, row: JobRef, is_outside: bool) {
+    /// The oldest row that somebody has begun with; or only if it has come from outside. It stays where
+    /// it is.
+    fn look_to_the_front(&self, level: usize, only_outside: bool) -> Option<JobRef> {
+        let lanes = &self.registry().lanes;
+        // SAFETY: an entry of a row, which is listed until we have let go of the list.
+        let (number, row) =
+            lanes.fronts[level].look(only_outside, |row| unsafe { (lanes.keep)(row) })?;
+        self.set_row(number);
+        Some(row)
+    }
+
+    /// Puts a row of jobs back into its lane, before what came later, of which this worker goes on with
+    /// some. Returns the number of its entry.
+    pub(crate) fn share(&self, level: u8, row: JobRef, is_outside: bool, age: Age) -> u64 {
         let registry = self.registry();
-        if is_outside {
-            // So that what this worker has of its own does not come before it everywhere.
-            registry.lanes.inject(level, row);
-        } else {
-            self.queue_job(level, row);
-        }
+        let number = registry.lanes.fronts[usize::from(level)].add(row, is_outside, age);
         // As for a batch (I1).
         if registry.lanes.announce(level) {
             registry.notify();
         }
+        number
+    }
+
+    /// Takes back an entry that was [shared](Self::share): its row holds no job. `None`: somebody else
+    /// has.
+    pub(crate) fn unshare(&self, level: u8, number: u64) -> Option<JobRef> {
+        self.registry().lanes.fronts[usize::from(level)].remove(number)
     }
 
     /// Whether this worker, which runs a row of jobs of this level, may start the next one without
     /// looking around. It counts as a dispatch.
     #[inline]
-    pub(crate) fn may_go_on(&self, level: u8, is_outside: bool) -> bool {
+    pub(crate) fn may_go_on(&self, level: u8, is_outside: bool, number: u64) -> bool {
         let registry = self.registry();
         let lanes = &registry.lanes;
         if lanes.levels() & !(1 << level) != 0
+            || self.has_older_row(level, number)
             || lanes.forks.load(Ordering::Relaxed) != 0
             || registry.has_calls()
             || self.has_broadcast()
@@ -375,15 +434,29 @@ impl Worker {
         true
     }
 
+    /// A job has run, which began then.
+    #[inline]
+    pub(crate) fn note_quickness(&self, begin: u64) {
+        // If its end was not noted, it ran for others, or had ended before.
+        let end = self.noted_time();
+        self.set_quick(end.wrapping_sub(begin) < self.registry().lanes.quick);
+    }
+
+    /// Whether jobs are long, and somebody has begun with an older row than that of this number.
+    pub(crate) fn has_older_row(&self, level: u8, number: u64) -> bool {
+        let oldest = self.registry().lanes.fronts[usize::from(level)].oldest();
+        oldest != 0 && oldest != number && !self.is_quick()
+    }
+
     /// Keeps a row of jobs, which is in a lane, too, to go on with it next. `false`: there is no
     /// room.
-    pub(crate) fn put_aside(&self, level: u8, row: JobRef, is_outside: bool) -> bool {
+    pub(crate) fn put_aside(&self, level: u8, row: JobRef, is_outside: bool, number: u64) -> bool {
         let Some(aside) = self.own_lanes().map(|own| &own.aside[usize::from(level)]) else {
             return false;
         };
         let is_free = aside.get().is_none();
         if is_free {
-            aside.set(Some(Aside { row, is_outside }));
+            aside.set(Some(Aside { row, is_outside, number }));
         }
         is_free
     }
@@ -396,7 +469,9 @@ impl Worker {
             worker.lane_stealers().is_some_and(|stealers| !stealers[level].is_empty())
         };
         lanes.mask.clear(level, || {
-            !lanes.injectors[level].is_empty() || registry.threads().iter().any(holds)
+            !lanes.injectors[level].is_empty()
+                || lanes.fronts[level].oldest() != 0
+                || registry.threads().iter().any(holds)
         })
     }
 }

@@ -65,6 +65,7 @@ impl Registry {
         above: Box<dyn Any + Send + Sync>,
         check: fn(),
         discard: unsafe fn(JobRef),
+        keep: unsafe fn(JobRef),
     ) -> Arc<Registry> {
         // A parked guest gives its permit back and keeps its seat, so there can be more guests
         // than permits. Without a free seat a caller is served through the injector instead.
@@ -73,7 +74,7 @@ impl Registry {
         let first_guest = width + crew.max_spares + crew.num_reserved;
         let registry = Arc::new_cyclic(|this| Registry {
             sleep: Sleep::new(width, crew.max_spares),
-            lanes: Lanes::new(ticks_per_us),
+            lanes: Lanes::new(ticks_per_us, keep),
             crew,
             workers: (0..first_guest + seats).map(|index| Worker::new(index as u32)).collect(),
             width,

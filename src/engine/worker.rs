@@ -87,6 +87,10 @@ struct Local {
     tick: Cell<u32>,
     /// When this worker last looked at the clock, if nothing has happened since; else 0.
     time: Cell<u64>,
+    /// Whether the last job was a quick one.
+    is_quick: Cell<bool>,
+    /// The number of the row that this worker is about to run, if it was shared; else 0.
+    row: Cell<u64>,
     /// Before this it does not make way again, in ticks.
     turn: Cell<u64>,
     rng: Cell<u64>,
@@ -174,6 +178,8 @@ impl Worker {
             own_lanes: OnceCell::new(),
             tick: Cell::new(0),
             time: Cell::new(0),
+            is_quick: Cell::new(false),
+            row: Cell::new(0),
             turn: Cell::new(0),
             rng: Cell::new(0x9e37_79b9_7f4a_7c15 ^ (u64::from(index) + 1)),
             slots: null(),
@@ -428,6 +434,32 @@ impl Worker {
             0 => clock::ticks(),
             noted => noted,
         }
+    }
+
+    /// The noted time, which is noted now if there is none.
+    #[inline]
+    pub(crate) fn noted_time(&self) -> u64 {
+        let time = &self.local.time;
+        if time.get() == 0 {
+            time.set(clock::ticks());
+        }
+        time.get()
+    }
+
+    pub(crate) fn is_quick(&self) -> bool {
+        self.local.is_quick.get()
+    }
+
+    pub(crate) fn set_quick(&self, is_quick: bool) {
+        self.local.is_quick.set(is_quick);
+    }
+
+    pub(crate) fn set_row(&self, number: u64) {
+        self.local.row.set(number);
+    }
+
+    pub(crate) fn take_row(&self) -> u64 {
+        self.local.row.replace(0)
     }
 
     pub(crate) fn turn(&self) -> u64 {

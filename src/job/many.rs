@@ -78,7 +78,7 @@ fn queue_many<T, F>(
 
 impl Pool {
     /// As [`submit`](Pool::submit) for many closures at once, at less cost a job. The handles are
-    /// in the order of the closures, and so do the jobs start.
+    /// in the order of the closures, in which the jobs start as well.
     ///
     /// If the iterator panics, the jobs before that are not submitted. If there is no room for all,
     /// those for which there is some are submitted together, and the others one by one.

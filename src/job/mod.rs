@@ -100,7 +100,7 @@ pub use retry::{FailedAttempt, Retry, RetryBuilder};
 pub(crate) use retry_handle::Ended;
 pub use retry_handle::{Failed, RetryError, RetryHandle};
 pub use shutdown::{LeftJob, Shutdown, ShutdownReport};
-pub(crate) use shutdown::{abandon_pending, discard};
+pub(crate) use shutdown::{abandon_pending, discard, keep};
 pub(crate) use step::queue_step;
 pub(crate) use submit::submit_at;
 pub use submit::{JobBuilder, submit};

@@ -134,12 +134,14 @@ impl<X: Options, C: Call> Cell<X, C> {
     /// # Safety
     /// `data` is a `Cell<X, C>`, and the lane's reference to it is given away with it.
     unsafe fn run(data: *const (), worker: &Worker) {
+        let begin = worker.noted_time();
         // SAFETY: by contract; what is claimed is run.
         unsafe {
             if Self::claim_found(data, worker) {
                 Self::run_claimed(data, worker);
             }
         }
+        worker.note_quickness(begin);
     }
 
     /// # Safety
@@ -380,6 +382,11 @@ impl Raw {
     /// What a lane holds for a job that is queued on its own.
     pub(super) fn entry(self) -> Entry {
         Entry { data: self.0.as_ptr().cast_const().cast(), run: self.header().vtable.run }
+    }
+
+    /// When it was submitted; of several at once, which comes first.
+    pub(super) fn age(self) -> (u64, u64) {
+        (self.header().enqueued, self.header().id.get())
     }
 
     /// The job as one of its chunk, if it is queued as such.

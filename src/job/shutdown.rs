@@ -68,6 +68,15 @@ pub(crate) unsafe fn discard(entry: Entry) {
     unsafe { store::discard(entry) };
 }
 
+/// For the engine: there is one more entry like this.
+///
+/// # Safety
+/// As [`store::keep`].
+pub(crate) unsafe fn keep(entry: Entry) {
+    // SAFETY: by contract.
+    unsafe { store::keep(entry) };
+}
+
 /// Accepts no more jobs, and ends those that have not started.
 pub(crate) fn abandon_pending(registry: &Registry) {
     let board = Board::of(registry);

@@ -9,7 +9,8 @@
 //!
 //! A chunk has a home: the pool and the level of its first job. Jobs for there are queued by a bit in
 //! the chunk (`ready`), and one entry in a lane stands for all of them. A worker runs them in order,
-//! as long as it has no other duties.
+//! as long as it has no other duties, and others take part (`lanes::front`): at once where jobs are long,
+//! so that they start in their order, and where they are quick only when nothing else is left.
 //!
 //! I1. `left` counts the places that are given away, the entries in lanes or in somebody's hands, and
 //!     what the filling thread has not given away yet. The one that takes it to zero owns the chunk.
@@ -21,7 +22,7 @@
 //! it by itself.
 
 use super::raw::Raw;
-use super::ready::Ready;
+use super::ready::{Ready, Taken};
 use crate::engine::job::JobRef as Entry;
 use crate::engine::registry::Registry;
 use crate::engine::sync::spin_loop;
@@ -386,52 +387,97 @@ pub(super) unsafe fn withdraw(place: NonNull<u8>) -> bool {
     unsafe { chunk_of(place).as_ref() }.ready.withdraw(number_of(place))
 }
 
+/// There is one more entry like this.
+///
+/// # Safety
+/// The entry is a chunk's, and somebody has it.
+pub(super) unsafe fn keep(entry: Entry) {
+    // SAFETY: by contract; Relaxed as in `new_entry`.
+    unsafe {
+        let chunk = chunk_of(NonNull::new_unchecked(entry.data.cast_mut().cast()));
+        chunk.as_ref().left.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A row that a worker is at.
+struct Run<'a> {
+    worker: &'a Worker,
+    chunk: NonNull<Head>,
+    /// As of [`Worker::share`]; 0: it was not shared.
+    number: u64,
+}
+
+impl Run<'_> {
+    fn head(&self) -> &Head {
+        // SAFETY: whoever runs a row has one of its chunk's count.
+        unsafe { self.chunk.as_ref() }
+    }
+
+    /// The next job. If it is the last one, its row is in no lane any more: that is left to the entry
+    /// of the next one, if there is one.
+    fn take(&mut self) -> Option<Taken> {
+        let taken = self.head().ready.take();
+        if self.number != 0 && taken.as_ref().is_none_or(|taken| !taken.has_more) {
+            let number = std::mem::take(&mut self.number);
+            if self.worker.unshare(self.head().home.level, number).is_some() {
+                // SAFETY: the entry's, which is not the last: we have one.
+                unsafe { give_back(self.chunk, 1) };
+            }
+        }
+        taken
+    }
+
+    /// # Safety
+    /// The caller has taken it, and it has not been run.
+    unsafe fn job(&self, taken: &Taken) -> Raw {
+        // SAFETY: inside of the chunk; a job, whose place in the queue is the caller's.
+        unsafe { Raw::from_place(self.chunk.cast::<u8>().add(taken.place as usize * PLACE)) }
+    }
+}
+
 /// Runs the jobs of a chunk that a worker has found in a lane.
 ///
 /// # Safety
 /// `data` is a chunk's, from [`new_entry`], and given away with it.
 unsafe fn run_row(data: *const (), worker: &Worker) {
     // SAFETY: by contract; we have one of its count.
-    let (chunk, head) = unsafe {
-        let chunk = chunk_of(NonNull::new_unchecked(data.cast_mut().cast()));
-        (chunk, chunk.as_ref())
-    };
-    let Home { level, is_outside, .. } = head.home;
+    let chunk = unsafe { chunk_of(NonNull::new_unchecked(data.cast_mut().cast())) };
+    let mut row = Run { worker, chunk, number: worker.take_row() };
+    let Home { level, is_outside, .. } = row.head().home;
     if worker.has_just_run() {
         // Whoever submits is at it right now: with each job by itself the two would do little but
         // pass the chunk's cache line to and fro.
         for _ in 0..PAUSES {
             // If there is none, the entry is stale.
-            if matches!(head.ready.len(), 0 | ENOUGH..) {
+            if matches!(row.head().ready.len(), 0 | ENOUGH..) {
                 break;
             }
             spin_loop();
         }
     }
-    let mut next = head.ready.take();
-    if data.addr() & ASIDE == 0 && next.as_ref().is_some_and(|taken| taken.has_more) {
-        // SAFETY: as above.
-        worker.share(level, unsafe { new_entry(chunk) }, is_outside);
+    let is_listed = row.number != 0 || data.addr() & ASIDE != 0;
+    let mut next = row.take();
+    if let Some(taken) = next.as_ref().filter(|taken| taken.has_more && !is_listed) {
+        // SAFETY: taken, as above.
+        let (entry, age) = unsafe { (new_entry(chunk), row.job(taken).age()) };
+        row.number = worker.share(level, entry, is_outside, age);
     }
     while let Some(taken) = next {
-        // SAFETY: inside of the chunk.
-        let job = unsafe { chunk.cast::<u8>().add(taken.place as usize * PLACE) };
-        // SAFETY: a job, whose place in the queue is ours.
-        let entry = unsafe { Raw::from_place(job).entry() };
+        // SAFETY: taken.
+        let entry = unsafe { row.job(&taken) }.entry();
         // SAFETY: as above.
         unsafe { (entry.run)(entry.data, worker) };
-        // The last one is left to its entry, if there is one more: it would be stale.
         if !taken.has_more {
             break;
         }
-        if !worker.may_go_on(level, is_outside) {
+        if !worker.may_go_on(level, is_outside, row.number) {
             let aside = Entry { data: data.map_addr(|addr| addr | ASIDE), run: run_row };
-            if worker.put_aside(level, aside, is_outside) {
+            if worker.put_aside(level, aside, is_outside, row.number) {
                 return;
             }
             break;
         }
-        next = head.ready.take();
+        next = row.take();
     }
     // SAFETY: the entry's.
     unsafe { give_back(chunk, 1) };
