@@ -419,7 +419,8 @@ impl Run<'_> {
         let taken = self.head().ready.take();
         if self.number != 0 && taken.as_ref().is_none_or(|taken| !taken.has_more) {
             let number = std::mem::take(&mut self.number);
-            if self.worker.unshare(self.head().home.level, number).is_some() {
+            if let Some(entry) = self.worker.unshare(self.head().home.level, number) {
+                debug_assert_eq!(entry.data.addr() & !(CHUNK - 1), self.chunk.addr().get());
                 // SAFETY: the entry's, which is not the last: we have one.
                 unsafe { give_back(self.chunk, 1) };
             }

@@ -18,7 +18,7 @@ use crate::Priority;
 use crate::engine::clock;
 use crate::engine::job::JobRef as Entry;
 use crate::engine::registry::Registry;
-use crate::engine::sync::{Ordering, fence};
+use crate::engine::sync::fence_after_rmw;
 use crate::engine::worker::Worker;
 use crate::policy::admission::Ticket;
 use crate::pool::{Pool, with_current_registry};
@@ -43,7 +43,7 @@ pub(super) fn queue(registry: &Registry, level: u8, raw: Raw) -> bool {
         // Of the row those were told who were to be told, and whoever takes it out of its lane and
         // leaves jobs in it tells others. Workers that are reserved for this level are told of each
         // job: one of them is to run it if whoever has the row is held up.
-        fence(Ordering::SeqCst);
+        fence_after_rmw();
         return false;
     }
     registry.notify_of_job(level)
