@@ -5,9 +5,17 @@
 //! crossbeam deques (loom cannot see through them; its models use a mock) and the plain cells that
 //! only their owning thread touches.
 
+#[cfg(all(windlass_delays, not(any(loom, shuttle))))]
+mod delays;
+
 #[cfg(not(any(loom, shuttle)))]
 mod imp {
+    #[cfg(windlass_delays)]
+    pub(crate) use super::delays::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
     pub(crate) use std::hint::spin_loop;
+    #[cfg(not(windlass_delays))]
     pub(crate) use std::sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
@@ -40,6 +48,8 @@ mod imp {
     pub(crate) use shuttle::thread;
 }
 
+#[cfg(all(windlass_delays, not(any(loom, shuttle))))]
+pub(crate) use delays::lock;
 pub(crate) use imp::*;
 use std::time::Duration;
 
@@ -59,6 +69,7 @@ pub(crate) fn fence_after_rmw() {
 
 /// Locks, and goes on after a panic elsewhere: what these locks guard is valid between any two of
 /// its own operations, and none of them runs user code inside.
+#[cfg(not(all(windlass_delays, not(any(loom, shuttle)))))]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -389,7 +389,7 @@ struct Fallible<T, E, F, O> {
     f: F,
     retry: Retry<T, E>,
     progress: Progress,
-    marker: PhantomData<fn() -> (T, E, O)>,
+    marker: PhantomData<fn() -> O>,
 }
 
 impl<T, E, F, O> Attempts for Fallible<T, E, F, O>

@@ -1,0 +1,162 @@
+//! What stands in the place of atomics with `--cfg windlass_delays`: the same, but that a thread is now
+//! and then held up before or behind a step that others can see, for microseconds or a few milliseconds.
+//! So the ordinary tests, with real threads, see orders of events that otherwise only a loaded machine
+//! brings about, some once in a thousand runs.
+//!
+//! Loads are as they are: a delay before a load is one behind the step before it.
+
+use std::cell::Cell;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::ops::{Deref, DerefMut};
+pub(crate) use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, atomic};
+use std::thread;
+use std::time::Duration;
+
+thread_local! {
+    /// The state of a generator of pseudo-random numbers (xorshift64); 0: not seeded yet.
+    static STATE: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Perhaps holds the calling thread up: once in 512 times. Most of those it yields; one in eight it
+/// sleeps for up to 60 us, one in 64 for up to 4 ms.
+#[inline]
+fn delay() {
+    let number = STATE.try_with(|state| {
+        let mut x = state.get();
+        if x == 0 {
+            x = RandomState::new().build_hasher().finish() | 1;
+        }
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        state.set(x);
+        x >> 20
+    });
+    if let Ok(number) = number
+        && number.is_multiple_of(512)
+    {
+        hold_up(number / 512);
+    }
+}
+
+#[cold]
+fn hold_up(number: u64) {
+    let sleep = |most| thread::sleep(Duration::from_micros(number / 64 % most));
+    match number % 64 {
+        0 => sleep(4_000),
+        8 | 16 | 24 | 32 | 40 | 48 | 56 => sleep(60),
+        _ => thread::yield_now(),
+    }
+}
+
+pub(crate) fn fence(order: Ordering) {
+    delay();
+    atomic::fence(order);
+    delay();
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    delay();
+    let guard = mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    delay();
+    guard
+}
+
+macro_rules! step {
+    ($t:ty: $($f:ident)*) => { $(
+        #[allow(dead_code, reason = "some are used of each type")]
+        #[inline]
+        pub(crate) fn $f(&self, value: $t, order: Ordering) -> $t {
+            delay();
+            let before = self.0.$f(value, order);
+            delay();
+            before
+        }
+    )* };
+}
+
+/// All that there is of every type of atomic.
+macro_rules! atomic {
+    ($name:ident $(<$param:ident>)?: $t:ty, $($f:ident)*) => {
+        #[derive(Debug)]
+        #[repr(transparent)]
+        pub(crate) struct $name $(<$param>)? (atomic::$name $(<$param>)?);
+
+        #[allow(dead_code, reason = "as above")]
+        impl $(<$param>)? $name $(<$param>)? {
+            #[inline]
+            pub(crate) const fn new(value: $t) -> Self {
+                Self(atomic::$name::new(value))
+            }
+
+            #[inline]
+            pub(crate) fn into_inner(self) -> $t {
+                self.0.into_inner()
+            }
+
+            #[inline]
+            pub(crate) fn store(&self, value: $t, order: Ordering) {
+                delay();
+                self.0.store(value, order);
+                delay();
+            }
+
+            #[inline]
+            pub(crate) fn compare_exchange(
+                &self,
+                from: $t,
+                to: $t,
+                order: Ordering,
+                failure: Ordering,
+            ) -> Result<$t, $t> {
+                delay();
+                let result = self.0.compare_exchange(from, to, order, failure);
+                delay();
+                result
+            }
+
+            #[inline]
+            pub(crate) fn compare_exchange_weak(
+                &self,
+                from: $t,
+                to: $t,
+                order: Ordering,
+                failure: Ordering,
+            ) -> Result<$t, $t> {
+                self.compare_exchange(from, to, order, failure)
+            }
+
+            step!($t: swap $($f)*);
+        }
+
+        impl $(<$param>)? Deref for $name $(<$param>)? {
+            type Target = atomic::$name $(<$param>)?;
+            #[inline]
+            fn deref(&self) -> &Self::Target {
+                &self.0
+            }
+        }
+
+        impl $(<$param>)? DerefMut for $name $(<$param>)? {
+            #[inline]
+            fn deref_mut(&mut self) -> &mut Self::Target {
+                &mut self.0
+            }
+        }
+
+        impl $(<$param>)? Default for $name $(<$param>)? {
+            fn default() -> Self {
+                Self(Default::default())
+            }
+        }
+    };
+}
+
+atomic!(AtomicBool: bool, fetch_or fetch_and);
+atomic!(AtomicU8: u8, fetch_add fetch_sub fetch_or fetch_and fetch_max fetch_min);
+atomic!(AtomicU32: u32, fetch_add fetch_sub fetch_or fetch_and fetch_max fetch_min);
+atomic!(AtomicU64: u64, fetch_add fetch_sub fetch_or fetch_and fetch_max fetch_min);
+atomic!(AtomicUsize: usize, fetch_add fetch_sub fetch_or fetch_and fetch_max fetch_min);
+atomic!(AtomicPtr<T>: *mut T,);
