@@ -285,6 +285,21 @@ fn a_job_that_joins_a_row_is_found_by_a_second_worker() {
     });
 }
 
+/// A row stays to be found by others for as long as it holds jobs, also when one that comes from it
+/// has been run: its runner then waits for the last one.
+#[test]
+fn the_rest_of_a_row_is_found_while_its_runner_waits() {
+    explore(|| {
+        let (pool, ledger) = (pool(2), ledger());
+        pool.submit(call(&ledger, || ())).detach_after(&ledger);
+        for call in meeting(&ledger) {
+            pool.submit(call).detach_after(&ledger);
+        }
+        assert!(pool.wait_idle(FOR_EVER));
+        ledger.assert_conserved(&pool);
+    });
+}
+
 /// The timer's thread sleeps for ever, or is about to, when two threads insert what is due. No
 /// worker can come: only the timer ends the jobs.
 #[test]
