@@ -236,7 +236,8 @@ fn jobs_of_two_pools_do_not_mix() {
 fn long_jobs_start_in_their_order_on_several_workers() {
     const JOBS: usize = 200;
     for width in WIDTHS.into_iter().filter(|width| *width > 1) {
-        for is_inside in [false, true] {
+        // All of them, or one in three.
+        for (is_inside, every) in [(false, 1), (true, 1), (false, 3), (true, 3)] {
             let pool = Pool::new(width).unwrap();
             let started = Arc::new(Mutex::new(Vec::new()));
             let (inner, log) = (pool.clone(), Arc::clone(&started));
@@ -245,7 +246,9 @@ fn long_jobs_start_in_their_order_on_several_workers() {
                     let log = Arc::clone(&log);
                     move || {
                         log.lock().unwrap().push(n);
-                        std::thread::sleep(Duration::from_millis(1));
+                        if n % every == 0 {
+                            std::thread::sleep(Duration::from_millis(1));
+                        }
                     }
                 };
                 (0..JOBS).map(|n| inner.submit(job(n))).for_each(JobHandle::detach);
@@ -261,9 +264,9 @@ fn long_jobs_start_in_their_order_on_several_workers() {
             let started = started.lock().unwrap();
             let off = |(at, n): (usize, &usize)| at.abs_diff(*n);
             let off: usize = started.iter().enumerate().map(off).sum();
-            // Not quite: each worker may be held up anywhere. It is some 30 on the average if each
+            // Not quite: each worker may be held up anywhere. It is 15 on the average, and more, if each
             // takes a row of its own.
-            assert!(off / JOBS < 8, "{width} workers, {is_inside}: {started:?}");
+            assert!(off / JOBS < 12, "{width} workers, {is_inside}, {every}: {started:?}");
         }
     }
 }

@@ -42,6 +42,10 @@ const AGE_US: u64 = 100_000;
 /// Rows of jobs that take no longer than that each are not shared: two workers that take turns at one
 /// would do little but pass its cache line to and fro.
 const QUICK_US: u64 = 5;
+/// After one that took longer, so many must be quick before that is expected again.
+const CAUTION: u32 = 32;
+/// And after none.
+pub(super) const AT_FIRST: u32 = 4;
 /// How many jobs a worker takes from another at once.
 const BATCH: usize = 32;
 
@@ -68,7 +72,7 @@ pub(crate) struct OwnLanes {
 struct Aside {
     row: JobRef,
     is_outside: bool,
-    /// As of [`Worker::share`]; 0: none.
+    /// As of [`Worker::list_in_front`]; 0: none.
     number: u64,
 }
 
@@ -113,7 +117,7 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    /// `keep` is called for entries that [`Worker::share`] was given.
+    /// `keep` is called for entries that [`Worker::list_in_front`] was given.
     pub(crate) fn new(ticks_per_us: u64, keep: unsafe fn(JobRef)) -> Self {
         Lanes {
             injectors: std::array::from_fn(|_| Injector::new()),
@@ -247,7 +251,7 @@ impl Worker {
         let levels = lanes.levels();
         if levels == 0 {
             // What comes next is of another kind, perhaps.
-            self.set_quick(false);
+            self.set_caution(self.caution().max(AT_FIRST));
             return self.take_what_is_aside();
         }
         self.find_job_among(levels)
@@ -352,25 +356,33 @@ impl Worker {
                 job
             })
         };
-        // What others are at comes first where jobs are long, and last where they are quick.
-        let comes_first = first != First::Others && !self.is_quick();
-        let front = || {
-            let only_outside = first == First::Outside;
-            if comes_first { self.look_to_the_front(level, only_outside) } else { None }
-        };
+        // What others are at comes first where jobs are long, and last where they are quick, but has
+        // its turn as well.
+        let front = |only_outside| self.look_to_the_front(level, only_outside);
+        let is_long = !self.is_quick();
         loop {
             // What was begun with comes before what came later from the same side.
             let from_outside = || aside(true).or_else(outside);
-            let job = front().or_else(|| match first {
-                First::Own => aside(false).or_else(mine).or_else(outside),
-                First::Outside => from_outside().or_else(|| aside(false)).or_else(mine),
-                First::Others => {
-                    let found = one_of_others().or_else(from_outside);
+            let job = match first {
+                First::Own => {
+                    let begun = if is_long { front(false) } else { None };
+                    begun.or_else(|| aside(false)).or_else(mine).or_else(outside)
+                }
+                First::Outside => {
+                    let found = front(true).or_else(from_outside);
                     found.or_else(|| aside(false)).or_else(mine)
                 }
-            });
-            let rest = || self.look_to_the_front(level, false);
-            if let Some(job) = job.or_else(others).or_else(rest) {
+                First::Others => {
+                    let found = if self.tick().is_multiple_of(4 * OUTSIDE) {
+                        front(false).or_else(one_of_others)
+                    } else {
+                        one_of_others().or_else(|| front(false))
+                    };
+                    let found = found.or_else(from_outside);
+                    found.or_else(|| aside(false)).or_else(mine)
+                }
+            };
+            if let Some(job) = job.or_else(others).or_else(|| front(false)) {
                 self.set_level(level as u8);
                 return Some(job);
             }
@@ -380,8 +392,7 @@ impl Worker {
         }
     }
 
-    /// The oldest row that somebody has begun with; or only if it has come from outside. It stays where
-    /// it is.
+    /// The oldest row that somebody has begun with, or the oldest from outside. It stays where it is.
     fn look_to_the_front(&self, level: usize, only_outside: bool) -> Option<JobRef> {
         let lanes = &self.registry().lanes;
         // SAFETY: an entry of a row, which is listed until we have let go of the list.
@@ -391,9 +402,23 @@ impl Worker {
         Some(row)
     }
 
-    /// Puts a row of jobs back into its lane, before what came later, of which this worker goes on with
-    /// some. Returns the number of its entry.
-    pub(crate) fn share(&self, level: u8, row: JobRef, is_outside: bool, age: Age) -> u64 {
+    /// Puts a row of jobs back into its lane, of which this worker goes on with some.
+    pub(crate) fn share(&self, level: u8, row: JobRef, is_outside: bool) {
+        let registry = self.registry();
+        if is_outside {
+            // So that what this worker has of its own does not come before it everywhere.
+            registry.lanes.inject(level, row);
+        } else {
+            self.queue_job(level, row);
+        }
+        // As for a batch (I1).
+        if registry.lanes.announce(level) {
+            registry.notify();
+        }
+    }
+
+    /// As [`share`](Self::share), before what came later. Returns the number of the entry.
+    pub(crate) fn list_in_front(&self, level: u8, row: JobRef, is_outside: bool, age: Age) -> u64 {
         let registry = self.registry();
         let number = registry.lanes.fronts[usize::from(level)].add(row, is_outside, age);
         // As for a batch (I1).
@@ -403,9 +428,9 @@ impl Worker {
         number
     }
 
-    /// Takes back an entry that was [shared](Self::share): its row holds no job. `None`: somebody else
-    /// has.
-    pub(crate) fn unshare(&self, level: u8, number: u64) -> Option<JobRef> {
+    /// Takes back an entry that was [listed](Self::list_in_front): its row holds no job. `None`: somebody
+    /// else has.
+    pub(crate) fn unlist_in_front(&self, level: u8, number: u64) -> Option<JobRef> {
         self.registry().lanes.fronts[usize::from(level)].remove(number)
     }
 
@@ -439,10 +464,23 @@ impl Worker {
     pub(crate) fn note_quickness(&self, begin: u64) {
         // If its end was not noted, it ran for others, or had ended before.
         let end = self.noted_time();
-        self.set_quick(end.wrapping_sub(begin) < self.registry().lanes.quick);
+        // A schedule must be the same when it is replayed.
+        let is_quick = if cfg!(shuttle) {
+            self.random().is_multiple_of(2)
+        } else {
+            end.wrapping_sub(begin) < self.registry().lanes.quick
+        };
+        self.set_caution(if is_quick { self.caution().saturating_sub(1) } else { CAUTION });
     }
 
-    /// Whether jobs are long, and somebody has begun with an older row than that of this number.
+    /// Whether the next job is taken for a quick one, as the last ones were.
+    #[inline]
+    pub(crate) fn is_quick(&self) -> bool {
+        self.caution() == 0
+    }
+
+    /// Whether jobs are long, and somebody has begun with an older row than that of this number; 0: one
+    /// that is not in front.
     pub(crate) fn has_older_row(&self, level: u8, number: u64) -> bool {
         let oldest = self.registry().lanes.fronts[usize::from(level)].oldest();
         oldest != 0 && oldest != number && !self.is_quick()

@@ -27,7 +27,7 @@ mod join;
 
 use super::clock;
 use super::job::{ForkHeader, JobRef};
-use super::lanes::{FOREIGN_LEVEL, LaneStealers, OwnLanes};
+use super::lanes::{AT_FIRST, FOREIGN_LEVEL, LaneStealers, OwnLanes};
 use super::latch::Latch;
 use super::park::Parker;
 use super::region::Region;
@@ -87,8 +87,8 @@ struct Local {
     tick: Cell<u32>,
     /// When this worker last looked at the clock, if nothing has happened since; else 0.
     time: Cell<u64>,
-    /// Whether the last job was a quick one.
-    is_quick: Cell<bool>,
+    /// How many jobs must still be quick before the next one is taken for quick, too.
+    caution: Cell<u32>,
     /// The number of the row that this worker is about to run, if it was shared; else 0.
     row: Cell<u64>,
     /// Before this it does not make way again, in ticks.
@@ -178,7 +178,7 @@ impl Worker {
             own_lanes: OnceCell::new(),
             tick: Cell::new(0),
             time: Cell::new(0),
-            is_quick: Cell::new(false),
+            caution: Cell::new(AT_FIRST),
             row: Cell::new(0),
             turn: Cell::new(0),
             rng: Cell::new(0x9e37_79b9_7f4a_7c15 ^ (u64::from(index) + 1)),
@@ -446,12 +446,13 @@ impl Worker {
         time.get()
     }
 
-    pub(crate) fn is_quick(&self) -> bool {
-        self.local.is_quick.get()
+    /// How many jobs must still be quick before the next one is taken for quick, too.
+    pub(crate) fn caution(&self) -> u32 {
+        self.local.caution.get()
     }
 
-    pub(crate) fn set_quick(&self, is_quick: bool) {
-        self.local.is_quick.set(is_quick);
+    pub(crate) fn set_caution(&self, caution: u32) {
+        self.local.caution.set(caution);
     }
 
     pub(crate) fn set_row(&self, number: u64) {

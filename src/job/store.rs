@@ -9,8 +9,8 @@
 //!
 //! A chunk has a home: the pool and the level of its first job. Jobs for there are queued by a bit in
 //! the chunk (`ready`), and one entry in a lane stands for all of them. A worker runs them in order,
-//! as long as it has no other duties, and others take part (`lanes::front`): at once where jobs are long,
-//! so that they start in their order, and where they are quick only when nothing else is left.
+//! as long as it has no other duties. Where jobs are long others take part at once (`lanes::front`), so
+//! that they start in their order, and where they are quick when it is the turn of the row's entry.
 //!
 //! I1. `left` counts the places that are given away, the entries in lanes or in somebody's hands, and
 //!     what the filling thread has not given away yet. The one that takes it to zero owns the chunk.
@@ -403,7 +403,7 @@ pub(super) unsafe fn keep(entry: Entry) {
 struct Run<'a> {
     worker: &'a Worker,
     chunk: NonNull<Head>,
-    /// As of [`Worker::share`]; 0: it was not shared.
+    /// As of [`Worker::list_in_front`]; 0: it is not there.
     number: u64,
 }
 
@@ -415,11 +415,12 @@ impl Run<'_> {
 
     /// The next job. If it is the last one, its row is in no lane any more: that is left to the entry
     /// of the next one, if there is one.
+    #[inline]
     fn take(&mut self) -> Option<Taken> {
         let taken = self.head().ready.take();
         if self.number != 0 && taken.as_ref().is_none_or(|taken| !taken.has_more) {
             let number = std::mem::take(&mut self.number);
-            if let Some(entry) = self.worker.unshare(self.head().home.level, number) {
+            if let Some(entry) = self.worker.unlist_in_front(self.head().home.level, number) {
                 debug_assert_eq!(entry.data.addr() & !(CHUNK - 1), self.chunk.addr().get());
                 // SAFETY: the entry's, which is not the last: we have one.
                 unsafe { give_back(self.chunk, 1) };
@@ -458,10 +459,16 @@ unsafe fn run_row(data: *const (), worker: &Worker) {
     }
     let is_listed = row.number != 0 || data.addr() & ASIDE != 0;
     let mut next = row.take();
-    if let Some(taken) = next.as_ref().filter(|taken| taken.has_more && !is_listed) {
-        // SAFETY: taken, as above.
-        let (entry, age) = unsafe { (new_entry(chunk), row.job(taken).age()) };
-        row.number = worker.share(level, entry, is_outside, age);
+    // SAFETY: taken.
+    let age = next.as_ref().map_or((0, 0), |taken| unsafe { row.job(taken) }.age());
+    if next.as_ref().is_some_and(|taken| taken.has_more) && !is_listed {
+        // SAFETY: as above.
+        let entry = unsafe { new_entry(chunk) };
+        if worker.is_quick() {
+            worker.share(level, entry, is_outside);
+        } else {
+            row.number = worker.list_in_front(level, entry, is_outside, age);
+        }
     }
     while let Some(taken) = next {
         // SAFETY: taken.
@@ -470,6 +477,11 @@ unsafe fn run_row(data: *const (), worker: &Worker) {
         unsafe { (entry.run)(entry.data, worker) };
         if !taken.has_more {
             break;
+        }
+        if row.number == 0 && !worker.is_quick() {
+            // It was shared, or put aside, when jobs were quick.
+            // SAFETY: as above.
+            row.number = worker.list_in_front(level, unsafe { new_entry(chunk) }, is_outside, age);
         }
         if !worker.may_go_on(level, is_outside, row.number) {
             let aside = Entry { data: data.map_addr(|addr| addr | ASIDE), run: run_row };

@@ -69,8 +69,8 @@ impl Front {
         })
     }
 
-    /// The oldest row, which stays listed, and the number of its entry; or only if it has come from
-    /// outside. `keep` is called for what is given away, while nobody can take the entry off.
+    /// The oldest row, or the oldest from outside, which stays listed, and the number of its entry.
+    /// `keep` is called for what is given away, while nobody can take the entry off.
     pub(super) fn look(
         &self,
         only_outside: bool,
@@ -80,7 +80,7 @@ impl Front {
             return None;
         }
         let rows = lock(&self.rows);
-        let oldest = rows.list.front().filter(|oldest| oldest.is_outside || !only_outside)?;
+        let oldest = rows.list.iter().find(|listed| listed.is_outside || !only_outside)?;
         keep(oldest.row);
         Some((oldest.number, oldest.row))
     }
