@@ -463,20 +463,15 @@ impl Worker {
     #[inline]
     pub(crate) fn note_quickness(&self, begin: u64) {
         // If its end was not noted, it ran for others, or had ended before.
-        let end = self.noted_time();
-        // A schedule must be the same when it is replayed.
-        let is_quick = if cfg!(shuttle) {
-            self.random().is_multiple_of(2)
-        } else {
-            end.wrapping_sub(begin) < self.registry().lanes.quick
-        };
+        let is_quick = self.noted_time().wrapping_sub(begin) < self.registry().lanes.quick;
         self.set_caution(if is_quick { self.caution().saturating_sub(1) } else { CAUTION });
     }
 
     /// Whether the next job is taken for a quick one, as the last ones were.
     #[inline]
     pub(crate) fn is_quick(&self) -> bool {
-        self.caution() == 0
+        // There is no time under shuttle, and a schedule must be the same when it is replayed.
+        if cfg!(shuttle) { self.random().is_multiple_of(2) } else { self.caution() == 0 }
     }
 
     /// Whether jobs are long, and somebody has begun with an older row than that of this number; 0: one
