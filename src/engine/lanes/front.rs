@@ -98,3 +98,43 @@ impl Front {
         self.change(|rows| rows.list.pop_front()).map(|oldest| oldest.row)
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::engine::worker::Worker;
+    use std::ptr;
+
+    /// A row that is told by its address only.
+    fn row(at: usize) -> JobRef {
+        fn run(_: *const (), _: &Worker) {}
+        JobRef { data: ptr::without_provenance(at), run }
+    }
+
+    fn oldest(front: &Front, only_outside: bool) -> Option<usize> {
+        front.look(only_outside, |_| ()).map(|(_, row)| row.data.addr())
+    }
+
+    #[test]
+    fn the_oldest_comes_first_whenever_it_was_listed() {
+        let front = Front::new();
+        assert_eq!((front.oldest(), oldest(&front, false)), (0, None));
+        let second = front.add(row(2), false, (10, 2));
+        let third = front.add(row(3), true, (11, 1));
+        let first = front.add(row(1), false, (10, 1));
+        assert_eq!(front.oldest(), first);
+        assert_eq!((oldest(&front, false), oldest(&front, true)), (Some(1), Some(3)));
+        // Once, and no other.
+        assert_eq!(front.remove(first).map(|row| row.data.addr()), Some(1));
+        assert!(front.remove(first).is_none());
+        assert_eq!((front.oldest(), oldest(&front, false)), (second, Some(2)));
+        assert_eq!(front.remove(third).map(|row| row.data.addr()), Some(3));
+        assert_eq!(oldest(&front, true), None);
+        // A row may be there twice.
+        let again = front.add(row(2), false, (10, 2));
+        assert!(front.remove(second).is_some());
+        assert_eq!(front.oldest(), again);
+        assert!(front.pop().is_some() && front.pop().is_none());
+        assert_eq!(front.oldest(), 0);
+    }
+}
