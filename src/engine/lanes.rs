@@ -41,7 +41,7 @@ const OUTSIDE: u32 = 32;
 const AGE_US: u64 = 100_000;
 /// Rows of jobs that take no longer than that each are not shared: two workers that take turns at one
 /// would do little but pass its cache line to and fro.
-const QUICK_US: u64 = 5;
+const QUICK_US: u64 = 20;
 /// After one that took longer, so many must be quick before that is expected again.
 const CAUTION: u32 = 32;
 /// And after none.

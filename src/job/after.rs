@@ -16,6 +16,21 @@ use std::sync::Arc;
 
 /// What jobs may wait for: a job ([`JobHandle`], [`RetryHandle`], [`JobRef`]) or a
 /// [group](crate::GroupHandle), see [`JobBuilder::after`](crate::JobBuilder::after).
+///
+/// ```
+/// use windlass::Pool;
+///
+/// let pool = Pool::new(2)?;
+/// let tables = pool.group("tables").open();
+/// for n in 0..10 {
+///     tables.submit(move || n)?;
+/// }
+/// let views = pool.job("views").submit(|| ());
+/// let report = pool.job("report").after(&[&tables, &views]).submit(|| "done");
+/// assert_eq!(report.wait().unwrap(), "done");
+/// assert_eq!(tables.statistics().completed, 10);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Dependency: sealed::Sealed {}
 
 mod sealed {
