@@ -109,7 +109,7 @@ pub(crate) struct Lanes {
     /// Bit `l`: somebody has published forks of work of level `l`. A hint.
     forks: CachePadded<AtomicU32>,
     /// When each lane got its first job, or its last turn, in ticks.
-    served: [AtomicU64; LEVELS],
+    served: CachePadded<[AtomicU64; LEVELS]>,
     age: u64,
     quick: u64,
     /// Has what a row's entry stands for kept once more.
@@ -124,7 +124,7 @@ impl Lanes {
             fronts: std::array::from_fn(|_| CachePadded::new(Front::new())),
             mask: CachePadded::new(Mask::new()),
             forks: CachePadded::new(AtomicU32::new(0)),
-            served: std::array::from_fn(|_| AtomicU64::new(0)),
+            served: CachePadded::new(std::array::from_fn(|_| AtomicU64::new(0))),
             age: AGE_US * ticks_per_us,
             quick: QUICK_US * ticks_per_us,
             keep,
