@@ -349,9 +349,8 @@ impl Worker {
                 let job = steal(|| {
                     lanes[level].steal_batch_with_limit_and_pop(&own.deques[level], BATCH)
                 });
-                // After the batch has arrived (I1).
-                if job.is_some() && registry.lanes.announce(level as u8) {
-                    registry.notify();
+                if job.is_some() {
+                    self.announce_moved(level as u8);
                 }
                 job
             })
@@ -402,6 +401,14 @@ impl Worker {
         Some(row)
     }
 
+    /// What was on its way within a lane has arrived (I1).
+    fn announce_moved(&self, level: u8) {
+        let registry = self.registry();
+        if registry.lanes.announce(level) {
+            registry.notify();
+        }
+    }
+
     /// Puts a row of jobs back into its lane, of which this worker goes on with some.
     pub(crate) fn share(&self, level: u8, row: JobRef, is_outside: bool) {
         let registry = self.registry();
@@ -411,20 +418,14 @@ impl Worker {
         } else {
             self.queue_job(level, row);
         }
-        // As for a batch (I1).
-        if registry.lanes.announce(level) {
-            registry.notify();
-        }
+        self.announce_moved(level);
     }
 
     /// As [`share`](Self::share), before what came later. Returns the number of the entry.
     pub(crate) fn list_in_front(&self, level: u8, row: JobRef, is_outside: bool, age: Age) -> u64 {
-        let registry = self.registry();
-        let number = registry.lanes.fronts[usize::from(level)].add(row, is_outside, age);
-        // As for a batch (I1).
-        if registry.lanes.announce(level) {
-            registry.notify();
-        }
+        let front = &self.registry().lanes.fronts[usize::from(level)];
+        let number = front.add(row, is_outside, age);
+        self.announce_moved(level);
         number
     }
 

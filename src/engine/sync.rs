@@ -12,9 +12,11 @@ mod delays;
 mod imp {
     #[cfg(windlass_delays)]
     pub(crate) use super::delays::{
-        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, fence,
     };
     pub(crate) use std::hint::spin_loop;
+    #[cfg(windlass_delays)]
+    pub(crate) use std::sync::atomic::Ordering;
     #[cfg(not(windlass_delays))]
     pub(crate) use std::sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
@@ -49,9 +51,16 @@ mod imp {
 }
 
 #[cfg(all(windlass_delays, not(any(loom, shuttle))))]
-pub(crate) use delays::lock;
+use delays::step;
 pub(crate) use imp::*;
 use std::time::Duration;
+
+/// Nothing holds a step up.
+#[cfg(not(all(windlass_delays, not(any(loom, shuttle)))))]
+#[inline]
+fn step<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
 
 /// A sequentially consistent fence right behind a read-modify-write of this thread. On x86 that is one
 /// by itself, whatever its ordering: the locked instruction waits for all stores before it, and no load
@@ -69,9 +78,8 @@ pub(crate) fn fence_after_rmw() {
 
 /// Locks, and goes on after a panic elsewhere: what these locks guard is valid between any two of
 /// its own operations, and none of them runs user code inside.
-#[cfg(not(all(windlass_delays, not(any(loom, shuttle)))))]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    step(|| mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
 }
 
 /// Waits for a notification, and goes on as [`lock`] does. May return without one.

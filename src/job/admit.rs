@@ -321,6 +321,13 @@ impl Drop for Place {
     }
 }
 
+/// Somebody is turned away for another reason than room: what is in the hand goes back.
+pub(super) fn turn_away(board: &Board, ticket: &Ticket, door: &Door) {
+    if let Door::With(held) = *door {
+        give_back(board, ticket, held);
+    }
+}
+
 /// Gives tokens back, and so lets others in.
 pub(super) fn give_back(board: &Board, ticket: &Ticket, held: Held) {
     let Some(Entrance { admission, .. }) = board.entrance() else { return };

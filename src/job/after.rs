@@ -5,7 +5,7 @@
 use super::gate::Gate;
 use super::handle::JobHandle;
 use super::life::Continue;
-use super::member::Enlist;
+use super::member::Await;
 use super::outcome::{JobOutcome, SkipCause};
 use super::reference::JobRef;
 use super::retry_handle::RetryHandle;
@@ -47,7 +47,7 @@ pub enum Awaited {
 }
 
 /// A group, without its type.
-pub struct GroupRef(Arc<dyn Enlist>);
+pub struct GroupRef(Arc<dyn Await>);
 
 impl fmt::Debug for GroupRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,7 +79,7 @@ impl sealed::Sealed for JobRef {
 impl<T: Send + 'static> Dependency for GroupHandle<T> {}
 impl<T: Send + 'static> sealed::Sealed for GroupHandle<T> {
     fn awaited(&self) -> Awaited {
-        Awaited::Group(GroupRef(self.as_enlist()))
+        Awaited::Group(GroupRef(self.as_awaited()))
     }
 }
 
@@ -95,7 +95,7 @@ impl Awaited {
     fn attach(&self, target: Arc<dyn Continue>) -> bool {
         match self {
             Awaited::Job(job) => job.raw().header().life.attach(target),
-            Awaited::Group(group) => Arc::clone(&group.0).attach(target),
+            Awaited::Group(group) => group.0.attach(target),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::group::GroupHandle;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// A group that jobs may join, and wait for.
+/// A group that jobs may join.
 pub(crate) trait Enlist: Send + Sync {
     /// A new member, which waits for something else first, or not. `None`: the group is closed.
     fn enlist(self: Arc<Self>, waits: bool) -> Option<Arc<dyn Member>>;
@@ -24,9 +24,12 @@ pub(crate) trait Enlist: Send + Sync {
 
     /// What a member is called that has this name of its own.
     fn name_of_member(&self, name: &str) -> Cow<'static, str>;
+}
 
+/// A group that jobs may wait for.
+pub(crate) trait Await: Send + Sync {
     /// Has `target` told when no member is pending. `false`: none is.
-    fn attach(self: Arc<Self>, target: Arc<dyn Continue>) -> bool;
+    fn attach(&self, target: Arc<dyn Continue>) -> bool;
 
     /// The first member, here or below, that has ended and not completed.
     fn failure(&self) -> Option<SkipCause>;

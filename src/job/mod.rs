@@ -86,7 +86,7 @@ pub(crate) use gate::Gate;
 pub use handle::JobHandle;
 pub(crate) use help::is_inside_group;
 pub(crate) use life::Continue;
-pub(crate) use member::{Enlist, Member};
+pub(crate) use member::{Await, Enlist, Member};
 pub use options::JobOptions;
 pub use outcome::{
     JobError, JobOutcome, JobPanic, PanicLocation, SkipCause, SubmitError, TimeoutPhase,

@@ -125,9 +125,7 @@ fn accept_to<X: Options, C: Work>(
     let Terms { extra, level, is_timed, token, ref door } = terms;
     let ticket = extra.extra().map_or(Ticket::PLAIN, Extra::ticket);
     if board.mode() != Mode::Open {
-        if let Door::With(held) = *door {
-            admit::give_back(board, &ticket, held);
-        }
+        admit::turn_away(board, &ticket, door);
         return Err(SubmitError::ShuttingDown(call));
     }
     let (held, runs_here) = match admit::ask(registry, &ticket, door, is_gated) {
@@ -621,9 +619,7 @@ impl<'a> JobBuilder<'a> {
             match group.enlist(waits) {
                 Some(member) => extra.member = Some(member),
                 None => {
-                    if let Door::With(held) = door {
-                        admit::give_back(board, &ticket, held);
-                    }
+                    admit::turn_away(board, &ticket, &door);
                     return Err(SubmitError::GroupClosed(call));
                 }
             }

@@ -9,8 +9,7 @@ use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::ops::{Deref, DerefMut};
-pub(crate) use std::sync::atomic::Ordering;
-use std::sync::{Mutex, MutexGuard, atomic};
+use std::sync::atomic::{self, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -51,28 +50,39 @@ fn hold_up(number: u64) {
     }
 }
 
+/// Takes a step that others can see, and perhaps holds the thread up on either side of it.
+#[inline]
+pub(crate) fn step<R>(f: impl FnOnce() -> R) -> R {
+    delay();
+    let result = f();
+    delay();
+    result
+}
+
 pub(crate) fn fence(order: Ordering) {
-    delay();
-    atomic::fence(order);
-    delay();
+    step(|| atomic::fence(order));
 }
 
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    delay();
-    let guard = mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    delay();
-    guard
-}
-
-macro_rules! step {
+macro_rules! updates {
     ($t:ty: $($f:ident)*) => { $(
-        #[allow(dead_code, reason = "some are used of each type")]
         #[inline]
         pub(crate) fn $f(&self, value: $t, order: Ordering) -> $t {
-            delay();
-            let before = self.0.$f(value, order);
-            delay();
-            before
+            step(|| self.0.$f(value, order))
+        }
+    )* };
+}
+
+macro_rules! exchanges {
+    ($t:ty: $($f:ident)*) => { $(
+        #[inline]
+        pub(crate) fn $f(
+            &self,
+            from: $t,
+            to: $t,
+            order: Ordering,
+            failure: Ordering,
+        ) -> Result<$t, $t> {
+            step(|| self.0.$f(from, to, order, failure))
         }
     )* };
 }
@@ -84,7 +94,7 @@ macro_rules! atomic {
         #[repr(transparent)]
         pub(crate) struct $name $(<$param>)? (atomic::$name $(<$param>)?);
 
-        #[allow(dead_code, reason = "as above")]
+        #[allow(dead_code, reason = "some are used of each type")]
         impl $(<$param>)? $name $(<$param>)? {
             #[inline]
             pub(crate) const fn new(value: $t) -> Self {
@@ -98,37 +108,11 @@ macro_rules! atomic {
 
             #[inline]
             pub(crate) fn store(&self, value: $t, order: Ordering) {
-                delay();
-                self.0.store(value, order);
-                delay();
+                step(|| self.0.store(value, order));
             }
 
-            #[inline]
-            pub(crate) fn compare_exchange(
-                &self,
-                from: $t,
-                to: $t,
-                order: Ordering,
-                failure: Ordering,
-            ) -> Result<$t, $t> {
-                delay();
-                let result = self.0.compare_exchange(from, to, order, failure);
-                delay();
-                result
-            }
-
-            #[inline]
-            pub(crate) fn compare_exchange_weak(
-                &self,
-                from: $t,
-                to: $t,
-                order: Ordering,
-                failure: Ordering,
-            ) -> Result<$t, $t> {
-                self.compare_exchange(from, to, order, failure)
-            }
-
-            step!($t: swap $($f)*);
+            exchanges!($t: compare_exchange compare_exchange_weak);
+            updates!($t: swap $($f)*);
         }
 
         impl $(<$param>)? Deref for $name $(<$param>)? {

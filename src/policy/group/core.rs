@@ -65,7 +65,7 @@ pub(super) struct State {
     /// Set once its members are being cancelled.
     cause: Option<CancelCause>,
     /// The first member, here or in a group below, that has ended and not completed.
-    failure: Option<SkipCause>,
+    pub(super) failure: Option<SkipCause>,
     counts: GroupStatistics,
     members: BTreeMap<u64, Entry>,
     next_index: u64,
@@ -395,10 +395,6 @@ impl Core {
             core.state().failure.get_or_insert_with(|| failure.clone());
             at = core.parent.as_deref();
         }
-    }
-
-    pub(super) fn failure(&self) -> Option<SkipCause> {
-        self.state().failure.clone()
     }
 
     /// The submitting thread brings what the result will be taken from.

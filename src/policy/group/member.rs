@@ -3,9 +3,7 @@
 use super::core::{Core, Place};
 use super::limit;
 use crate::engine::sync::{AtomicBool, Mutex, Ordering, lock};
-use crate::job::{
-    CancelToken, Continue, Enlist, Gate, JobError, JobOutcome, JobRef, Member, SkipCause,
-};
+use crate::job::{CancelToken, Continue, Enlist, Gate, JobError, JobOutcome, JobRef, Member};
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
@@ -175,14 +173,6 @@ impl Enlist for Core {
         }
         Cow::Owned(format!("{}/{name}", self.name))
     }
-
-    fn attach(self: Arc<Self>, target: Arc<dyn Continue>) -> bool {
-        self.tell_at_the_end(target)
-    }
-
-    fn failure(&self) -> Option<SkipCause> {
-        Core::failure(self)
-    }
 }
 
 /// Makes a member of which the group keeps the result.
@@ -204,13 +194,5 @@ impl Enlist for Keeping {
 
     fn name_of_member(&self, name: &str) -> Cow<'static, str> {
         self.core.name_of_member(name)
-    }
-
-    fn attach(self: Arc<Self>, target: Arc<dyn Continue>) -> bool {
-        self.core.tell_at_the_end(target)
-    }
-
-    fn failure(&self) -> Option<SkipCause> {
-        self.core.failure()
     }
 }

@@ -42,7 +42,7 @@ use self::core::{Core, Done};
 use self::waiting::Ticket;
 use crate::Priority;
 use crate::engine::registry::Registry;
-use crate::job::{CancelCause, CancelToken, Enlist, JobHandle};
+use crate::job::{Await, CancelCause, CancelToken, Enlist, JobHandle};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{ControlFlow, Deref};
@@ -201,6 +201,10 @@ impl<T: Send + 'static> GroupHandle<T> {
 
     pub(crate) fn as_enlist(&self) -> Arc<dyn Enlist> {
         Arc::clone(&self.core) as Arc<dyn Enlist>
+    }
+
+    pub(crate) fn as_awaited(&self) -> Arc<dyn Await> {
+        Arc::clone(&self.core) as Arc<dyn Await>
     }
 
     /// Its pool, if it is still there.

@@ -5,8 +5,8 @@ use super::joiner::Until;
 use crate::engine::unwind;
 use crate::engine::wait;
 use crate::engine::worker::Worker;
-use crate::job::Continue;
 use crate::job::waiter::Waiter;
+use crate::job::{Await, Continue, SkipCause};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -180,16 +180,6 @@ impl Core {
         false
     }
 
-    /// Has `edge` told when no member is pending. `false`: none is.
-    pub(super) fn tell_at_the_end(&self, edge: Arc<dyn Continue>) -> bool {
-        let mut state = self.state();
-        let is_pending = !state.is_reached(Until::AllEnded);
-        if is_pending {
-            let _ = state.waiters.list(Until::AllEnded, Who::Edge(edge));
-        }
-        is_pending
-    }
-
     /// Takes it off the list of those who wait, if it is there.
     pub(super) fn give_up(&self, ticket: &mut Ticket) {
         if ticket.0.is_some() {
@@ -200,5 +190,20 @@ impl Core {
     /// As [`Self::give_up`]. `None`: it is not there, as what it has waited for has come.
     fn unlist(&self, ticket: Ticket) -> Option<Waiting> {
         self.state().waiters.remove(&ticket)
+    }
+}
+
+impl Await for Core {
+    fn attach(&self, target: Arc<dyn Continue>) -> bool {
+        let mut state = self.state();
+        let is_pending = !state.is_reached(Until::AllEnded);
+        if is_pending {
+            let _ = state.waiters.list(Until::AllEnded, Who::Edge(target));
+        }
+        is_pending
+    }
+
+    fn failure(&self) -> Option<SkipCause> {
+        self.state().failure.clone()
     }
 }
