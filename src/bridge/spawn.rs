@@ -254,7 +254,8 @@ impl Pool {
         watch_panics();
         let board = Board::of(pool);
         let (registry, level, token) = (pool.to_weak(), priority.level(), CancelToken::new());
-        let id = board.accept(1).next();
+        board.accept(1);
+        let id = board.number();
         // Pairs with the fence in `Board::advance`: either a shutdown sees that there is one more to
         // wait for, or it is seen here.
         fence(Ordering::SeqCst);

@@ -370,7 +370,8 @@ impl Launch<'_> {
         crate::job::watch_panics();
         let board = Board::of(registry);
         // Counted before it can end.
-        let id = board.accept(1).next();
+        board.accept(1);
+        let id = board.number();
         let run = self.plan(registry, std::ptr::null(), true);
         let weak: std::sync::Weak<RunCore> = Arc::downgrade(&run);
         board.list_ongoing(weak);

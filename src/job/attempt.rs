@@ -168,7 +168,7 @@ unsafe fn wait_again<X: Options, A: Attempts>(
         member.paused();
     }
     // Ours; the one that we have run with becomes the gate's.
-    header.life.retain();
+    header.refs.retain();
     header.life.wait_again();
     // SAFETY: it waits, and had no gate; the pool is that of our worker.
     let gate = unsafe { Gate::new(raw, registry) };

@@ -37,6 +37,10 @@ const SHARED: usize = if cfg!(shuttle) { 1 } else { 8 };
 pub struct JobId(NonZeroU64);
 
 impl JobId {
+    pub(super) fn new(number: u64) -> JobId {
+        JobId(NonZeroU64::new(number).expect("from 1"))
+    }
+
     /// The number.
     pub fn get(self) -> u64 {
         self.0.get()
@@ -145,9 +149,15 @@ pub(crate) enum Mode {
 
 const MODES: [Mode; 4] = [Mode::Open, Mode::Draining, Mode::Discarding, Mode::Cancelling];
 
+/// Not of the engine's atomics, as it goes on from one schedule of a model to the next.
+static NEXT_SERIAL: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+
 /// See the module.
 pub(crate) struct Board {
     mode: AtomicU8,
+    serial: u64,
+    /// The number of the next job, of which threads take several at once.
+    next: CachePadded<AtomicU64>,
     /// The shared ones, then those of the workers.
     shards: Box<[CachePadded<Shard>]>,
     /// None: the real one.
@@ -171,16 +181,14 @@ pub(crate) trait Ongoing: Send + Sync {
     fn shut_down(self: Arc<Self>);
 }
 
-/// Adds, and returns what was there before. If nobody else writes, without a locked instruction.
+/// Adds. If nobody else writes, without a locked instruction.
 #[inline]
-fn add(count: &AtomicU64, more: u64, is_mine: bool) -> u64 {
+fn add(count: &AtomicU64, more: u64, is_mine: bool) {
     // Release pairs with the Acquire loads in `is_idle` and `counts`.
     if is_mine {
-        let before = count.load(Ordering::Relaxed);
-        count.store(before + more, Ordering::Release);
-        before
+        count.store(count.load(Ordering::Relaxed) + more, Ordering::Release);
     } else {
-        count.fetch_add(more, Ordering::Release)
+        count.fetch_add(more, Ordering::Release);
     }
 }
 
@@ -194,6 +202,8 @@ impl Board {
         let entrance = limits.map(|limits| Box::new(Entrance::new(limits, SHARED + width, now)));
         Board {
             mode: AtomicU8::new(Mode::Open as u8),
+            serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
+            next: CachePadded::new(AtomicU64::new(1)),
             shards: (0..SHARED + width).map(|_| CachePadded::default()).collect(),
             clock,
             entrance,
@@ -281,26 +291,33 @@ impl Board {
         }
     }
 
-    /// `count` jobs more; returns their numbers.
+    /// Tells this pool from all others of the process, those that are gone included. From 1.
     #[inline]
-    pub(crate) fn accept(&self, count: u64) -> Numbers {
+    pub(super) fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// So many numbers for jobs, from the one that is returned.
+    pub(super) fn numbers(&self, count: u32) -> u64 {
+        self.next.fetch_add(u64::from(count), Ordering::Relaxed)
+    }
+
+    /// A number for what counts as a job and is not one.
+    pub(crate) fn number(&self) -> JobId {
+        JobId::new(self.numbers(1))
+    }
+
+    /// `count` jobs more.
+    #[inline]
+    pub(crate) fn accept(&self, count: u64) {
         let (place, is_mine) = self.place();
-        let first = add(&self.shards[place].accepted, count, is_mine);
-        let step = self.shards.len() as u64;
-        Numbers { next: first * step + place as u64 + 1, step }
+        add(&self.shards[place].accepted, count, is_mine);
     }
 
     /// A job that was counted is not accepted after all.
     pub(crate) fn give_back(&self) {
         let (place, is_mine) = self.place();
         add(&self.shards[place].returned, 1, is_mine);
-    }
-
-    /// For the handle of a job that is not accepted.
-    pub(crate) fn number_of_rejected(&self) -> JobId {
-        let mut numbers = self.accept(1);
-        self.give_back();
-        numbers.next()
     }
 
     /// Where the calling thread counts what ends, as long as it is in no other pool.
@@ -483,21 +500,6 @@ pub(super) struct Listed {
     pub(super) key: u32,
     /// From 1; 0: nowhere.
     pub(super) shard: u16,
-}
-
-/// The numbers of jobs that were accepted together.
-pub(crate) struct Numbers {
-    next: u64,
-    step: u64,
-}
-
-impl Numbers {
-    #[inline]
-    pub(crate) fn next(&mut self) -> JobId {
-        let id = NonZeroU64::new(self.next).expect("from 1");
-        self.next += self.step;
-        JobId(id)
-    }
 }
 
 impl fmt::Debug for Board {

@@ -6,8 +6,7 @@ use super::life::{Life, Phase};
 use super::outcome::{JobError, JobOutcome, TimeoutPhase};
 use super::raw::Raw;
 use super::reference::JobRef;
-use crate::engine::clock;
-use crate::engine::job::{JobRef as Entry, NOBODY};
+use crate::engine::job::JobRef as Entry;
 use crate::engine::sync::{Ordering, fence};
 use crate::engine::worker::Worker;
 use std::time::Instant;
@@ -18,17 +17,12 @@ impl Raw {
     #[inline]
     pub(crate) fn claim(self) -> bool {
         let header = self.header();
-        header.life.claim(header.is_timed)
+        header.life.claim(self.is_timed())
     }
 
     /// Whether the calling thread is in its pool.
     pub(crate) fn is_here(self) -> bool {
         Worker::with_current(|worker| worker.is_some_and(|at| self.is_in(at.registry())))
-    }
-
-    /// Whether its end may be told while it runs.
-    pub(crate) fn is_timed(self) -> bool {
-        self.header().is_timed
     }
 
     /// Runs a job that the calling thread has claimed, in its own pool.
@@ -113,7 +107,7 @@ impl Raw {
         loop {
             if self.claim_beside(Life::claim_to_end) {
                 let registry = self.registry();
-                let had_started = header.started.load(Ordering::Relaxed) != 0;
+                let had_started = header.stamps.has_started();
                 let error = JobError::Cancelled { cause, had_started };
                 // SAFETY: claimed, and the caller owns a reference.
                 unsafe { self.end_unstarted(JobOutcome::Cancelled, error) };
@@ -138,7 +132,7 @@ impl Raw {
     /// Makes what runs in the job look around at its next fork. The job is held.
     fn ask_its_workers(self) {
         // SAFETY: held, so it is pending and its pool alive.
-        unsafe { &*self.header().registry }.ask_all_to_check();
+        unsafe { &*self.common().registry }.ask_all_to_check();
     }
 
     /// Ends it if it has not started: the pool shuts down.
@@ -228,7 +222,7 @@ impl Raw {
     /// The caller owns a reference to the job, and has the right to write its result.
     pub(super) unsafe fn end_late(self, phase: TimeoutPhase) {
         let registry = self.registry();
-        self.header().finished.store(clock::ticks(), Ordering::Relaxed);
+        self.note_end();
         // SAFETY: by contract.
         unsafe { self.end_running(JobOutcome::TimedOut, JobError::TimedOut { phase }) };
         self.token().cancel_with(CancelCause::Deadline);
@@ -254,14 +248,13 @@ impl Raw {
             // Further up; or there once more, and whichever entry comes second is stale.
             Phase::Queued => {
                 if !self.withdraw() {
-                    header.life.retain();
+                    header.refs.retain();
                 }
                 worker.queue_job(level, self.entry());
                 worker.registry().notify_of_job(level);
             }
             Phase::Running => {
-                let runner = header.runner.load(Ordering::Relaxed);
-                if runner != NOBODY {
+                if let Some(runner) = self.runner() {
                     worker.registry().worker(runner).lend_level(level);
                 }
             }
@@ -277,7 +270,7 @@ impl Raw {
             return;
         }
         let shard = board.list(self);
-        let mine = shard as u32 + 1;
+        let mine = u16::try_from(shard + 1).expect("fewer workers than 2^16");
         if header.listed.compare_exchange(0, mine, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             // A fork of it was faster.
             board.unlist(shard, self);
@@ -287,7 +280,7 @@ impl Raw {
     pub(super) fn unlist(self) {
         let shard = self.header().listed.load(Ordering::Relaxed);
         if shard != 0 {
-            self.board().unlist(shard as usize - 1, self);
+            self.board().unlist(usize::from(shard) - 1, self);
             // It may run once more. Nothing runs in it now, so nobody lists it.
             self.header().listed.store(0, Ordering::Relaxed);
         }

@@ -11,7 +11,6 @@ use super::told::Told;
 use super::waiter::{Task, Waiter};
 use crate::Priority;
 use crate::bridge::block_on::Helping;
-use crate::engine::sync::Ordering;
 use crate::engine::wait;
 use crate::engine::worker::Worker;
 use std::fmt;
@@ -150,7 +149,7 @@ impl<T> JobHandle<T> {
 
     /// The job's number in its pool.
     pub fn id(&self) -> JobId {
-        self.job.header().id
+        self.job.id()
     }
 
     /// The name that the job was given.
@@ -275,9 +274,9 @@ impl<T> JobHandle<T> {
         self.with_ref(JobRef::run_now)
     }
 
-    /// When it has ended, to be compared; 0: not yet, or it was never accepted.
-    pub(crate) fn finished_ticks(&self) -> u64 {
-        self.job.header().finished.load(Ordering::Relaxed)
+    /// When it has ended, in ticks. `None`: not yet, or it was never accepted.
+    pub(crate) fn finished_ticks(&self) -> Option<u64> {
+        self.job.header().stamps.finished(self.job.common().begun)
     }
 
     pub(crate) fn is_taken(&self) -> bool {

@@ -44,8 +44,10 @@ const TAGS: usize = PHASE | DETACHED;
 /// See the module.
 pub(crate) struct Life {
     word: AtomicPtr<Link>,
-    refs: AtomicU32,
 }
+
+/// How many own the job (I4).
+pub(crate) struct Refs(AtomicU32);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Phase {
@@ -77,7 +79,7 @@ impl Life {
 
     #[inline]
     fn new(phase: usize) -> Self {
-        Life { word: AtomicPtr::new(ptr::without_provenance_mut(phase)), refs: AtomicU32::new(1) }
+        Life { word: AtomicPtr::new(ptr::without_provenance_mut(phase)) }
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -268,10 +270,18 @@ impl Life {
             }
         }
     }
+}
 
-    /// One owner more (I4).
+impl Refs {
+    /// One owner.
+    #[inline]
+    pub(crate) fn one() -> Self {
+        Refs(AtomicU32::new(1))
+    }
+
+    /// One owner more.
     pub(crate) fn retain(&self) {
-        let before = self.refs.fetch_add(1, Ordering::Relaxed);
+        let before = self.0.fetch_add(1, Ordering::Relaxed);
         assert!(before < u32::MAX / 2, "windlass: too many references to a job");
     }
 
@@ -280,10 +290,10 @@ impl Life {
     #[must_use]
     pub(crate) fn release(&self) -> bool {
         // Acquire pairs with the Release of the others: what they did to the job happened before.
-        if self.refs.load(Ordering::Acquire) == 1 {
+        if self.0.load(Ordering::Acquire) == 1 {
             return true;
         }
-        self.refs.fetch_sub(1, Ordering::AcqRel) == 1
+        self.0.fetch_sub(1, Ordering::AcqRel) == 1
     }
 }
 

@@ -61,13 +61,14 @@ fn queue_many<T, F>(
 {
     let board = Board::of(registry);
     let level = Priority::Normal.level();
-    let (mut numbers, enqueued) = (board.accept(calls.len() as u64), clock::ticks());
+    board.accept(calls.len() as u64);
+    let enqueued = clock::ticks();
     let held = admit::held_by_each(board);
     let mut queue = Queue { registry, level, row: None };
     handles.extend(calls.map(|f| {
         let (is_timed, token, is_gated) = (false, None, false);
-        let (call, extra, id) = (Plain(f), (), numbers.next());
-        let parts = Parts { call, extra, id, level, is_timed, token, enqueued, is_gated, held };
+        let (call, extra) = (Plain(f), ());
+        let parts = Parts { call, extra, level, is_timed, token, enqueued, is_gated, held };
         let raw = Raw::new(registry, parts);
         raw.list_in_order(board);
         queue.add(raw);

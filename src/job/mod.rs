@@ -67,6 +67,7 @@ mod retry;
 mod retry_handle;
 mod shutdown;
 mod slab;
+mod stamps;
 mod step;
 mod store;
 mod submit;

@@ -3,9 +3,9 @@
 use super::{life, ready, told};
 use std::fmt;
 
-/// [`life::Life`].
-#[repr(transparent)]
-pub struct Life(life::Life);
+/// [`life::Life`], and who owns it.
+#[repr(C)]
+pub struct Life(life::Life, life::Refs);
 
 /// [`told::Continuations`].
 #[must_use]
@@ -41,10 +41,10 @@ impl Continuations {
 #[allow(missing_docs, reason = "the same names in `life` tell")]
 impl Life {
     pub fn queued() -> Self {
-        Life(life::Life::queued())
+        Life(life::Life::queued(), life::Refs::one())
     }
     pub fn waiting() -> Self {
-        Life(life::Life::waiting())
+        Life(life::Life::waiting(), life::Refs::one())
     }
     pub fn open(&self) -> bool {
         self.0.open()
@@ -85,7 +85,7 @@ impl Life {
     /// # Safety
     /// As the wrapped one: live until the exchange inside.
     pub unsafe fn finish(this: *const Life) -> (Continuations, bool) {
-        // SAFETY: by contract; transparent, so the same pointer.
+        // SAFETY: by contract; the first field, so the same pointer.
         let (continuations, is_detached) = unsafe { life::Life::finish(this.cast()) };
         (Continuations(continuations), is_detached)
     }
@@ -96,11 +96,11 @@ impl Life {
         self.0.attach(std::sync::Arc::new(Calls(target)))
     }
     pub fn retain(&self) {
-        self.0.retain();
+        self.1.retain();
     }
     #[must_use]
     pub fn release(&self) -> bool {
-        self.0.release()
+        self.1.release()
     }
 }
 
@@ -120,7 +120,7 @@ impl Ready {
         Ready(ready::Ready::new())
     }
     #[must_use]
-    pub fn add(&self, places: u32) -> bool {
+    pub fn add(&self, places: u64) -> bool {
         self.0.add(places)
     }
     /// The place, and whether there are more.

@@ -7,23 +7,24 @@ use super::cancel::{CancelCause, CancelToken, Cancelled};
 use super::context::Context;
 use super::cx::JobCx;
 use super::lazy::LazyToken;
-use super::life::Life;
+use super::life::{Life, Refs};
 use super::options::Extra;
 use super::outcome::{JobError, JobOutcome, JobPanic, TimeoutPhase};
 use super::panic;
 use super::record::Record;
-use super::store::{self, Row};
+use super::stamps::Stamps;
+use super::store::{self, Common, Row, Wish};
 use super::work::{Call, Options, Work};
 use crate::engine::clock;
-use crate::engine::job::{JobRef as Entry, NOBODY};
+use crate::engine::job::JobRef as Entry;
 use crate::engine::registry::Registry;
-use crate::engine::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::engine::sync::{AtomicU8, AtomicU16, Ordering};
 use crate::engine::unwind::{self, Payload};
 use crate::engine::worker::{Belonging, Worker};
 use crate::time::after;
 use std::alloc::Layout;
 use std::cell::UnsafeCell;
-use std::mem::{ManuallyDrop, MaybeUninit, offset_of};
+use std::mem::{ManuallyDrop, offset_of};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -37,33 +38,38 @@ impl<C: Call> Work for C {
 /// What is known of a job, beside its life: all that whoever has a pointer to it may look at.
 pub(crate) struct Header {
     pub(super) life: Life,
+    pub(super) vtable: &'static VTable,
+    /// Made when it is first asked for.
+    pub(super) token: LazyToken,
+    pub(super) refs: Refs,
+    pub(super) stamps: Stamps,
+    /// Where the board lists it, from 1; 0: nowhere.
+    pub(super) listed: AtomicU16,
+    /// The worker that runs it, or `UNKNOWN`. A hint.
+    runner: AtomicU16,
     /// Less may be lent to it.
     pub(super) level: AtomicU8,
-    /// Whether somebody else than its runner may end it while it runs.
-    pub(super) is_timed: bool,
-    /// Whether it has an allocation of its own.
-    is_boxed: bool,
-    /// Whether it is queued with the others of its chunk.
-    pub(super) is_grouped: bool,
     /// How it has ended: a [`JobOutcome`], or `PENDING`.
     outcome: AtomicU8,
     /// Which tokens of the pool's limits it has ([`Held`]). Written by whoever has claimed it.
     pub(super) held: AtomicU8,
-    pub(super) id: JobId,
-    pub(super) vtable: &'static VTable,
-    /// Live until the job has ended, and while a thread of the pool, or a guest, looks.
-    pub(super) registry: *const Registry,
-    /// In ticks; 0: not yet.
-    pub(super) enqueued: u64,
-    pub(super) started: AtomicU64,
-    pub(super) finished: AtomicU64,
-    /// Where the board lists it, from 1; 0: nowhere.
-    pub(super) listed: AtomicU32,
-    /// The worker that runs it. A hint.
-    pub(super) runner: AtomicU32,
-    /// Made when it is first asked for.
-    pub(super) token: LazyToken,
+    flags: u8,
 }
+
+/// A job of a few words is a cache line with its result.
+const _: () = assert!(
+    cfg!(any(loom, shuttle)) || size_of::<usize>() != 8 || size_of::<Header>() == 48
+);
+
+/// Somebody else than its runner may end it while it runs.
+const IS_TIMED: u8 = 1;
+/// It has an allocation of its own.
+const IS_ALONE: u8 = 2;
+/// It is queued with the others of its chunk.
+const IS_GROUPED: u8 = 4;
+
+/// A seat with so high a number is not told from this one.
+const UNKNOWN: u16 = u16::MAX;
 
 /// No outcome, yet.
 const PENDING: u8 = u8::MAX;
@@ -87,6 +93,7 @@ pub(crate) struct VTable {
     is_counted: bool,
     extra: Option<Find<Extra>>,
     record: Option<Find<Record>>,
+    id: Option<Find<JobId>>,
 }
 
 #[repr(C)]
@@ -118,7 +125,6 @@ unsafe impl Sync for Raw {}
 pub(crate) struct Parts<X, C> {
     pub(crate) call: C,
     pub(crate) extra: X,
-    pub(crate) id: JobId,
     pub(crate) level: u8,
     pub(crate) is_timed: bool,
     pub(crate) token: Option<CancelToken>,
@@ -192,6 +198,7 @@ impl<X: Options, C: Work> Cell<X, C> {
             is_counted: X::IS_COUNTED,
             extra: if X::HAS_EXTRA { Some(Self::extra) } else { None },
             record: if X::HAS_RECORD { Some(Self::record) } else { None },
+            id: if X::HAS_ID { Some(Self::id) } else { None },
         }
     }
 
@@ -237,16 +244,16 @@ impl<X: Options, C: Work> Cell<X, C> {
         let header = raw.header();
         // SAFETY: by contract; claimed by us alone, so the stage holds the closure, once.
         let call = unsafe { ManuallyDrop::take(&mut (*Self::stage(raw)).call) };
-        if C::IS_REPEATED && header.started.load(Ordering::Relaxed) != 0 {
+        if C::IS_REPEATED && header.stamps.has_started() {
             raw.step_in_again();
         } else {
             raw.leave_queue();
         }
-        if header.is_timed {
+        header.stamps.start(raw.common().begun, worker.take_time());
+        header.runner.store(u16::try_from(worker.index()).unwrap_or(UNKNOWN), Ordering::Relaxed);
+        if raw.is_timed() {
             header.life.start();
         }
-        header.started.store(worker.take_time(), Ordering::Relaxed);
-        header.runner.store(worker.index(), Ordering::Relaxed);
         (raw, call)
     }
 
@@ -262,10 +269,10 @@ impl<X: Options, C: Work> Cell<X, C> {
         result: Ending<C::Output>,
     ) {
         let (header, now) = (raw.header(), clock::ticks());
-        header.finished.store(now, Ordering::Relaxed);
+        header.stamps.finish(raw.common().begun, now);
         worker.note_time(now);
         raw.unlist();
-        if header.is_timed && !header.life.claim_result() {
+        if raw.is_timed() && !header.life.claim_result() {
             // What it made all the same is of no use.
             unwind::drop_quietly(result);
             // SAFETY: see above; it has been ended by somebody else.
@@ -285,21 +292,15 @@ impl<X: Options, C: Work> Cell<X, C> {
 
     unsafe fn dealloc(raw: Raw) {
         let (cell, header) = (raw.0.cast::<Self>(), raw.header());
-        let is_boxed = header.is_boxed;
+        let is_alone = header.flags & IS_ALONE != 0;
         if size_of::<X>() > 0 || header.token.get().is_some() {
             // Extensions and what waits for a token are the user's, and so may panic; we may be a
             // worker. The stage is empty, or holds nothing that is dropped: it is a union.
             // SAFETY: the caller was the last to own the job.
             unwind::drop_quietly(unsafe { cell.read() });
         }
-        // SAFETY: the memory is ours, and nothing in it is used any more.
-        unsafe {
-            if is_boxed {
-                drop(Box::from_raw(cell.as_ptr().cast::<MaybeUninit<Self>>()));
-            } else {
-                store::put(cell.cast(), Layout::new::<Self>());
-            }
-        }
+        // SAFETY: from `store` for such a job, and nothing in it is used any more.
+        unsafe { store::put(cell.cast(), Layout::new::<Self>(), is_alone) };
     }
 
     unsafe fn drop_result(raw: Raw) {
@@ -318,6 +319,12 @@ impl<X: Options, C: Work> Cell<X, C> {
         unsafe { (*cell).extra.extra() }.map(NonNull::from).expect("it has some")
     }
 
+    unsafe fn id(raw: Raw) -> NonNull<JobId> {
+        let cell = raw.0.as_ptr().cast::<Self>();
+        // SAFETY: as in `extra`.
+        unsafe { (*cell).extra.id() }.map(NonNull::from).expect("it has one")
+    }
+
     unsafe fn record(raw: Raw) -> NonNull<Record> {
         let cell = raw.0.as_ptr().cast::<Self>();
         // SAFETY: as in `extra`.
@@ -332,32 +339,35 @@ impl Raw {
         const {
             assert!(offset_of!(Cell<X, C>, header) == 0);
         }
-        let Parts { call, extra, id, level, is_timed, token, enqueued, is_gated, held } = parts;
-        // One that may wait for its next attempt lies where it takes no more than it needs.
-        let layout = (!X::HAS_RECORD).then(Layout::new::<Cell<X, C>>);
-        let may_join = !X::HAS_EXTRA;
-        let place = if is_gated { None } else { store::take(layout, registry, level, may_join) };
-        let (cell, is_boxed, is_grouped) = match place {
-            Some(place) => (place.at.cast::<Cell<X, C>>().as_ptr(), false, place.is_grouped),
-            None => (Box::into_raw(Box::<Cell<X, C>>::new_uninit()).cast(), true, false),
-        };
+        let Parts { call, extra, level, is_timed, token, enqueued, is_gated, held } = parts;
+        let place = store::take(&Wish {
+            layout: Layout::new::<Cell<X, C>>(),
+            registry,
+            level,
+            enqueued,
+            may_join: !X::HAS_EXTRA,
+            // One that waits, or may wait for its next attempt, lies where it takes no more than it needs.
+            is_alone: is_gated || X::HAS_RECORD,
+            is_gated,
+        });
+        let cell = place.at.cast::<Cell<X, C>>().as_ptr();
+        // SAFETY: taken just now.
+        let begun = unsafe { store::common_of(place.at, place.is_alone) }.begun;
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
         let header = Header {
             life: if is_gated { Life::waiting() } else { Life::queued() },
+            vtable: C::vtable::<X>(),
+            token: LazyToken::new(token),
+            refs: Refs::one(),
+            stamps: Stamps::new(begun, enqueued),
+            listed: AtomicU16::new(0),
+            runner: AtomicU16::new(UNKNOWN),
             level: AtomicU8::new(level),
-            is_timed,
-            is_boxed,
-            is_grouped,
             outcome: AtomicU8::new(PENDING),
             held: AtomicU8::new(held.bits()),
-            id,
-            vtable: C::vtable::<X>(),
-            registry,
-            enqueued,
-            started: AtomicU64::new(0),
-            finished: AtomicU64::new(0),
-            listed: AtomicU32::new(0),
-            runner: AtomicU32::new(NOBODY),
-            token: LazyToken::new(token),
+            flags: flag(is_timed, IS_TIMED)
+                | flag(place.is_alone, IS_ALONE)
+                | flag(place.is_grouped, IS_GROUPED),
         };
         // Written in place: a copy would read what has just been stored in smaller pieces, and wait.
         // SAFETY: ours, and it fits; nothing unwinds before all of it is written.
@@ -367,7 +377,7 @@ impl Raw {
             let stage = UnsafeCell::raw_get(&raw const (*cell).stage);
             (&raw mut (*stage).call).write(ManuallyDrop::new(call));
         }
-        // SAFETY: a place or a box.
+        // SAFETY: not null.
         Raw(unsafe { NonNull::new_unchecked(cell) }.cast())
     }
 
@@ -386,32 +396,67 @@ impl Raw {
 
     /// When it was submitted; of several at once, which comes first.
     pub(super) fn age(self) -> (u64, u64) {
-        (self.header().enqueued, self.header().id.get())
+        (self.header().stamps.enqueued(self.common().begun), self.id().get())
+    }
+
+    /// What it has in common with those beside it.
+    #[inline]
+    pub(super) fn common<'a>(self) -> &'a Common {
+        // SAFETY: live, as in `header`.
+        unsafe { store::common_of(self.0.cast(), self.header().flags & IS_ALONE != 0) }
+    }
+
+    pub(crate) fn id(self) -> JobId {
+        match self.header().vtable.id {
+            // SAFETY: live, as in `header`.
+            Some(find) => unsafe { *find(self).as_ref() },
+            None => self.common().number_of(self.0.cast(), self.header().flags & IS_ALONE != 0),
+        }
+    }
+
+    /// Whether somebody else than its runner may end it while it runs.
+    #[inline]
+    pub(crate) fn is_timed(self) -> bool {
+        self.header().flags & IS_TIMED != 0
+    }
+
+    fn is_grouped(self) -> bool {
+        self.header().flags & IS_GROUPED != 0
+    }
+
+    /// The worker that runs it, or has.
+    pub(super) fn runner(self) -> Option<u32> {
+        let runner = self.header().runner.load(Ordering::Relaxed);
+        (runner != UNKNOWN).then_some(u32::from(runner))
+    }
+
+    /// It has ended now.
+    pub(super) fn note_end(self) {
+        self.header().stamps.finish(self.common().begun, clock::ticks());
     }
 
     /// The job as one of its chunk, if it is queued as such.
     #[inline]
     pub(super) fn row(self) -> Option<Row> {
         // SAFETY: a grouped job lies in a place.
-        self.header().is_grouped.then(|| unsafe { Row::of(self.0.cast()) })
+        self.is_grouped().then(|| unsafe { Row::of(self.0.cast()) })
     }
 
     /// Takes the entry of a queued job out of its lane, if it can be found there. `false`: whoever
     /// finds it needs the job.
     pub(super) fn withdraw(self) -> bool {
         // SAFETY: a grouped job lies in a place.
-        self.header().is_grouped && unsafe { store::withdraw(self.0.cast()) }
+        self.is_grouped() && unsafe { store::withdraw(self.0.cast()) }
     }
 
     /// Claims a queued job, by `claim`, for somebody who has not taken its entry. `false`: somebody
     /// else has.
     pub(super) fn claim_beside(self, claim: impl FnOnce(&Life) -> bool) -> bool {
-        let life = &self.header().life;
         if !self.withdraw() {
             // For the entry, which stays behind.
-            life.retain();
+            self.header().refs.retain();
         }
-        let is_ours = claim(life);
+        let is_ours = claim(&self.header().life);
         if !is_ours {
             // Of the entry that we have: what whoever was faster has left to it, or what we have.
             // SAFETY: see above; the caller has a reference beside it.
@@ -458,17 +503,17 @@ impl Raw {
     /// The pool's board. Only before the job has ended, or on a thread of the pool.
     pub(crate) fn board<'a>(self) -> &'a Board {
         // SAFETY: the pool lives as long as one of its jobs is pending, or one of its threads runs.
-        Board::of(unsafe { &*self.header().registry })
+        Board::of(unsafe { &*self.common().registry })
     }
 
     /// The pool's registry, which then lives as long as the caller likes. The job is pending.
     pub(crate) fn registry(self) -> Arc<Registry> {
         // SAFETY: as in `board`.
-        unsafe { &*self.header().registry }.to_arc()
+        unsafe { &*self.common().registry }.to_arc()
     }
 
     pub(crate) fn is_in(self, registry: &Registry) -> bool {
-        std::ptr::eq(self.header().registry, registry)
+        std::ptr::eq(self.common().registry, registry)
     }
 
     /// How it has ended. `None`: it has not, as far as its life goes.
@@ -527,7 +572,7 @@ impl Raw {
         let vtable = self.header().vtable;
         // SAFETY: claimed, so the closure is there and ours.
         unsafe { (vtable.drop_call)(self) };
-        self.header().finished.store(clock::ticks(), Ordering::Relaxed);
+        self.note_end();
         // SAFETY: as above.
         unsafe { (vtable.set_error)(self, error) };
         // SAFETY: the result is written.
@@ -540,7 +585,7 @@ impl Raw {
     /// The caller owns a reference to the job, and has the right to write its result.
     pub(crate) unsafe fn end_running(self, outcome: JobOutcome, error: JobError) {
         // For its runner, who still needs it and finds that it has ended.
-        self.header().life.retain();
+        self.header().refs.retain();
         // SAFETY: the closure has been taken out: until then the job was held (`life` I2).
         unsafe { (self.header().vtable.set_error)(self, error) };
         let counter = self.counter();
@@ -614,7 +659,7 @@ impl Raw {
     /// # Safety
     /// The caller owns a reference, which this is.
     pub(crate) unsafe fn release(self) {
-        if self.header().life.release() {
+        if self.header().refs.release() {
             // SAFETY: it was the last.
             unsafe { (self.header().vtable.dealloc)(self) };
         }

@@ -11,12 +11,12 @@
 //!     stale.
 #![forbid(unsafe_code)]
 
-use crate::engine::sync::{AtomicU32, Ordering};
+use crate::engine::sync::{AtomicU64, Ordering};
 
-const LISTED: u32 = 1;
+const LISTED: u64 = 1;
 
 /// See the module.
-pub(crate) struct Ready(AtomicU32);
+pub(crate) struct Ready(AtomicU64);
 
 /// A job that was taken.
 pub(crate) struct Taken {
@@ -28,14 +28,14 @@ pub(crate) struct Taken {
 
 impl Ready {
     pub(crate) fn new() -> Self {
-        Ready(AtomicU32::new(0))
+        Ready(AtomicU64::new(0))
     }
 
     /// Queues the jobs of these places, a bit each, which were not queued before. Nobody else adds
     /// any at the same time. `true`: no lane holds the chunk; the caller puts an entry into one.
     #[inline]
     #[must_use]
-    pub(crate) fn add(&self, places: u32) -> bool {
+    pub(crate) fn add(&self, places: u64) -> bool {
         debug_assert!(places & LISTED == 0);
         // An addition, as none of the bits is set: that is one instruction where `fetch_or` is a
         // loop, which first reads the line that it has to write. AcqRel: hands over the jobs to

@@ -46,7 +46,7 @@ pub enum JobState {
 
 impl JobRef {
     pub(crate) fn new(job: Raw) -> Self {
-        job.header().life.retain();
+        job.header().refs.retain();
         JobRef(job)
     }
 
@@ -72,7 +72,7 @@ impl JobRef {
 
     /// The job's number in its pool.
     pub fn id(&self) -> JobId {
-        self.0.header().id
+        self.0.id()
     }
 
     /// The name that it was given.
@@ -120,7 +120,7 @@ impl JobRef {
     pub fn attempts(&self) -> u32 {
         match self.0.record() {
             Some(record) => record.attempts(),
-            None => u32::from(self.0.header().started.load(Ordering::Relaxed) != 0),
+            None => u32::from(self.0.header().stamps.has_started()),
         }
     }
 
@@ -131,14 +131,11 @@ impl JobRef {
 
     /// When what happened to it.
     pub fn times(&self) -> JobTimes {
-        let header = self.0.header();
+        let (stamps, begun) = (&self.0.header().stamps, self.0.common().begun);
         let ready = self.0.extra().map_or(0, |extra| extra.ready.load(Ordering::Relaxed));
-        JobTimes::new(
-            header.enqueued,
-            if ready == 0 { header.enqueued } else { ready },
-            header.started.load(Ordering::Relaxed),
-            header.finished.load(Ordering::Relaxed),
-        )
+        let enqueued = stamps.enqueued(begun);
+        let ready = if ready == 0 { enqueued } else { ready };
+        JobTimes::new(enqueued, ready, stamps.started(begun), stamps.finished(begun))
     }
 
     /// As [`JobHandle::cancel`](crate::JobHandle::cancel).
@@ -178,7 +175,8 @@ impl fmt::Debug for JobRef {
 
 /// When what happened to a job.
 ///
-/// The times are exact to about a microsecond, and durations between them to a thousandth.
+/// The times are exact to about a microsecond, or after a wait or a run of more than a minute to a fifty
+/// millionth of that; durations between them to a thousandth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JobTimes {
@@ -193,15 +191,18 @@ pub struct JobTimes {
 }
 
 impl JobTimes {
-    fn new(enqueued: u64, ready: u64, started: u64, finished: u64) -> Self {
+    fn new(enqueued: u64, ready: u64, started: Option<u64>, finished: Option<u64>) -> Self {
         let (now, now_ticks) = (Instant::now(), clock::ticks());
         let instant = |ticks: u64| {
             let us = now_ticks.saturating_sub(ticks) as f64 / clock::ticks_per_us() as f64;
             now.checked_sub(Duration::from_secs_f64(us / 1e6)).unwrap_or(now)
         };
-        let later = |ticks: u64| (ticks != 0).then(|| instant(ticks));
-        let (enqueued, ready) = (instant(enqueued), instant(ready));
-        JobTimes { enqueued, ready, started: later(started), finished: later(finished) }
+        JobTimes {
+            enqueued: instant(enqueued),
+            ready: instant(ready),
+            started: started.map(instant),
+            finished: finished.map(instant),
+        }
     }
 
     /// How long it waited for a worker. `None` if it has not started.

@@ -21,8 +21,7 @@ pub(crate) fn queue_step(
 ) -> JobRef {
     let parts = Parts {
         call: Plain(f),
-        extra: Step,
-        id,
+        extra: Step(id),
         level,
         is_timed: false,
         token: None,

@@ -1,14 +1,15 @@
 //! Where jobs live: side by side in chunks, each thread filling its own, but for large ones; and how
 //! those of one chunk are queued together, by the first place of each.
 //!
-//! Taking a place is a bump, giving it back one subtraction from the chunk's count, from whichever
+//! A place is a cache line, and most jobs need one: what those of a chunk have in common stands at its
+//! start. Taking a place is a bump, giving it back one subtraction from the chunk's count, from whichever
 //! thread; a place is not used again before its chunk is empty as a whole. So jobs that are
 //! submitted together lie together, and an allocator that is slow at giving memory back to another
 //! thread is asked once a chunk. The price: a job that stays, or a handle that is kept, keeps a
 //! chunk of 4 KiB; and what many jobs have used, up to 32 MiB, is kept for the next ones.
 //!
-//! A chunk has a home: the pool and the level of its first job. Jobs for there are queued by a bit in
-//! the chunk (`ready`), and one entry in a lane stands for all of them. A worker runs them in order,
+//! A chunk has a home: the pool and the level of its first job. Jobs of other pools do not lie in it. Jobs
+//! for there are queued by a bit in the chunk (`ready`), and one entry in a lane stands for all of them. A worker runs them in order,
 //! as long as it has no other duties. Where jobs are long others take part at once (`lanes::front`), so
 //! that they start in their order, and where they are quick when it is the turn of the row's entry.
 //!
@@ -21,6 +22,7 @@
 //! With `--cfg windlass_boxed_jobs` each job is an allocation of its own, so that a sanitizer sees
 //! it by itself.
 
+use super::board::{Board, JobId};
 use super::raw::Raw;
 use super::ready::{Ready, Taken};
 use crate::engine::job::JobRef as Entry;
@@ -34,13 +36,16 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-/// Two cache lines: what most jobs need. What shuttle has in the place of atomics is larger.
-pub(super) const PLACE: usize = if cfg!(shuttle) { 1024 } else { 128 };
-/// How many places a job takes at most: two, with a name and options.
-const MOST: u32 = 2;
+/// A cache line. What shuttle has in the place of atomics is larger.
+pub(super) const PLACE: usize = if cfg!(shuttle) { 1024 } else { 64 };
+/// How many places a job takes at most. With a name and options it takes three or four.
+const MOST: u32 = 4;
 const CHUNK: usize = if cfg!(shuttle) { 8192 } else { 4096 };
-/// The first place holds the count.
-const PLACES: u32 = (CHUNK / PLACE) as u32 - 1;
+/// The first place that is not taken up by the head.
+const FIRST: u32 = size_of::<Head>().div_ceil(PLACE) as u32;
+/// The one behind the last.
+const FULL: u32 = (CHUNK / PLACE) as u32;
+const PLACES: u32 = FULL - FIRST;
 /// How many empty chunks are kept for later: 32 MiB.
 const KEPT: usize = 8192;
 
@@ -61,20 +66,32 @@ const FROM_SLABS: usize =
 
 /// At the start of a chunk.
 struct Head {
-    left: AtomicU32,
+    common: Common,
     ready: Ready,
-    home: Home,
-    is_from_slab: bool,
-}
-
-/// Where jobs are queued together.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Home {
-    registry: *const Registry,
+    /// The level of the jobs that are queued together.
     level: u8,
     /// Whether the thread that fills the chunk is none of the pool's.
     is_outside: bool,
+    is_from_slab: bool,
+    left: Left,
 }
+
+/// On a line of its own: whoever collects results writes it, close behind those who run the jobs.
+#[repr(align(64))]
+struct Left(AtomicU32);
+
+/// What jobs have in common that lie together.
+pub(super) struct Common {
+    /// Live until each of them has ended, and while a thread of the pool, or a guest, looks.
+    pub(super) registry: *const Registry,
+    /// The number of the first one. With each place it is one more.
+    number: u64,
+    /// When the first one was submitted, in ticks.
+    pub(super) begun: u64,
+}
+
+/// What a job that lies alone has in front of it.
+const ALONE: usize = size_of::<Common>();
 
 /// Nobody's.
 struct Chunk {
@@ -141,17 +158,35 @@ impl Empty {
 /// The chunk that this thread fills.
 struct Filling {
     chunk: Cell<*mut Head>,
-    /// Its next place; `CHUNK / PLACE`: it is full, or there is none.
+    /// Its next place; `FULL`: there is none.
     next: Cell<u32>,
-    /// Where it is at home, as long as it is open.
-    home: Cell<Option<(*const Registry, u8)>>,
+    /// How many of those before have only given their number to a job that lies alone.
+    skipped: Cell<u32>,
+    /// The pool whose jobs it is for, as of [`Board::serial`]; 0: none.
+    pool: Cell<u64>,
+    /// The level whose jobs are queued together, as long as it is open; else `CLOSED`.
+    level: Cell<u8>,
+    /// When its first job was submitted.
+    begun: Cell<u64>,
+    /// How many jobs of other pools have come since one of this.
+    strangers: Cell<u32>,
 }
 
-const FULL: u32 = PLACES + 1;
+const CLOSED: u8 = u8::MAX;
+/// A thread that submits so many jobs in a row to another pool than before stays there, as it seems.
+const STRANGERS: u32 = 4;
 
 impl Filling {
     const fn new() -> Self {
-        Filling { chunk: Cell::new(ptr::null_mut()), next: Cell::new(FULL), home: Cell::new(None) }
+        Filling {
+            chunk: Cell::new(ptr::null_mut()),
+            next: Cell::new(FULL),
+            skipped: Cell::new(0),
+            pool: Cell::new(0),
+            level: Cell::new(CLOSED),
+            begun: Cell::new(0),
+            strangers: Cell::new(0),
+        }
     }
 }
 
@@ -175,16 +210,34 @@ impl Filling {
     /// Gives back what it has not given away.
     fn give_rest_back(&self) {
         let (chunk, next) = (self.chunk.replace(ptr::null_mut()), self.next.replace(FULL));
-        if let Some(chunk) = NonNull::new(chunk).filter(|_| next < FULL) {
+        let rest = FULL - next + self.skipped.replace(0);
+        if let Some(chunk) = NonNull::new(chunk).filter(|_| rest > 0) {
             // SAFETY: see above.
-            unsafe { give_back(chunk, FULL - next) };
+            unsafe { give_back(chunk, rest) };
         }
     }
+}
+
+/// What is asked for.
+pub(super) struct Wish<'a> {
+    pub(super) layout: Layout,
+    pub(super) registry: &'a Registry,
+    pub(super) level: u8,
+    /// In ticks.
+    pub(super) enqueued: u64,
+    /// Whether it may be queued with others.
+    pub(super) may_join: bool,
+    /// Whether it shall have an allocation of its own.
+    pub(super) is_alone: bool,
+    /// Whether it is queued only later.
+    pub(super) is_gated: bool,
 }
 
 /// Memory for a job.
 pub(super) struct Place {
     pub(super) at: NonNull<u8>,
+    /// Whether it has an allocation of its own.
+    pub(super) is_alone: bool,
     /// Whether it is queued with the others of its chunk.
     pub(super) is_grouped: bool,
 }
@@ -195,78 +248,148 @@ const fn span(layout: Layout) -> u32 {
     layout.size().div_ceil(PLACE) as u32
 }
 
-/// Memory for a job of this pool and level, if it fits into a place, or a few. Unless it `may_join`
-/// others, it is queued on its own; one without a layout lies elsewhere as well.
+/// Memory for a job: in the chunk that this thread fills, or by itself if it is too large for that, if
+/// that is wished for, or if the chunk is for another pool.
 #[inline]
-pub(super) fn take(
-    layout: Option<Layout>,
-    registry: &Registry,
-    level: u8,
-    may_join: bool,
-) -> Option<Place> {
-    if cfg!(windlass_boxed_jobs) {
-        return None;
-    }
-    let span = layout.filter(|layout| layout.align() <= PLACE).map(span);
-    let span = span.filter(|span| *span <= MOST);
+pub(super) fn take(wish: &Wish<'_>) -> Place {
     // A thread that is about to end uses the allocator.
-    FILLING.try_with(|filling| filling.take(span, (registry, level), may_join)).ok().flatten()
+    match FILLING.try_with(|filling| filling.take(wish)) {
+        Ok(Some((at, is_grouped))) => Place { at, is_alone: false, is_grouped },
+        _ => take_alone(wish),
+    }
 }
 
 impl Filling {
+    /// A place, and whether the job is queued with the others of its chunk: two words, which come in
+    /// registers.
     #[inline]
-    fn take(
-        &self,
-        span: Option<u32>,
-        home: (*const Registry, u8),
-        may_join: bool,
-    ) -> Option<Place> {
-        let Some(span) = span else {
-            self.close(home);
+    fn take(&self, wish: &Wish<'_>) -> Option<(NonNull<u8>, bool)> {
+        let span = span(wish.layout);
+        if wish.is_alone
+            || span > MOST
+            || wish.layout.align() > PLACE
+            || cfg!(windlass_boxed_jobs)
+        {
             return None;
-        };
-        if FULL - self.next.get() < span {
-            self.renew(home);
         }
+        let pool = Board::of(wish.registry).serial();
+        // Times are kept as differences to the chunk's, in 32 bits.
+        let is_late = wish.enqueued.saturating_sub(self.begun.get()) > u64::from(u32::MAX);
+        if FULL - self.next.get() < span || self.pool.get() != pool || is_late {
+            if self.pool.get() != pool && self.strangers.get() < STRANGERS && self.pool.get() != 0 {
+                self.strangers.set(self.strangers.get() + 1);
+                return None;
+            }
+            self.renew(pool, wish);
+        }
+        self.strangers.set(0);
         let nth = self.next.get();
         self.next.set(nth + span);
         // SAFETY: inside of the chunk, behind its head.
         let at = unsafe { self.chunk.get().cast::<u8>().add(nth as usize * PLACE) };
         // SAFETY: not null.
         let at = unsafe { NonNull::new_unchecked(at) };
-        if !may_join {
-            self.close(home);
+        if !wish.may_join {
+            self.close(wish.level);
         }
-        Some(Place { at, is_grouped: self.home.get() == Some(home) })
+        Some((at, self.level.get() == wish.level))
     }
 
-    /// A job for there is queued on its own (I2).
-    fn close(&self, home: (*const Registry, u8)) {
-        if self.home.get() == Some(home) {
-            self.home.set(None);
+    /// A job of that level is queued on its own (I2).
+    fn close(&self, level: u8) {
+        if self.level.get() == level {
+            self.level.set(CLOSED);
         }
     }
 
     #[cold]
-    fn renew(&self, home: (*const Registry, u8)) {
+    fn renew(&self, pool: u64, wish: &Wish<'_>) {
         self.give_rest_back();
-        let (registry, level) = home;
-        let seat = |seat: Option<&Worker>| seat.and_then(Worker::own_lanes).is_none();
-        // SAFETY: the caller of `take` borrows it.
-        let is_outside = Worker::with_seat_in(unsafe { &*registry }, seat);
-        self.chunk.set(new_chunk(Home { registry, level, is_outside }).as_ptr());
-        self.next.set(1);
-        self.home.set(Some(home));
+        let &Wish { registry, level, enqueued, .. } = wish;
+        let is_outside =
+            Worker::with_seat_in(registry, |seat| seat.and_then(Worker::own_lanes).is_none());
+        let number = Board::of(registry).numbers(PLACES);
+        let common = Common { registry, number, begun: enqueued };
+        self.chunk.set(new_chunk(common, level, is_outside).as_ptr());
+        self.next.set(FIRST);
+        self.pool.set(pool);
+        self.level.set(level);
+        self.begun.set(enqueued);
+    }
+
+    /// The number of a job that lies alone, of this pool. Later ones have higher numbers, so it is that of
+    /// a place, which stays empty.
+    fn number_alone(&self, pool: u64, wish: &Wish<'_>) -> Option<u64> {
+        let nth = self.next.get();
+        if self.pool.get() != pool || nth == FULL {
+            return None;
+        }
+        if !wish.is_gated {
+            self.close(wish.level);
+        }
+        self.next.set(nth + 1);
+        self.skipped.set(self.skipped.get() + 1);
+        // SAFETY: it has a place left, so it is live.
+        let common = unsafe { &(*self.chunk.get()).common };
+        Some(common.number + u64::from(nth - FIRST))
     }
 }
 
-fn new_chunk(home: Home) -> NonNull<Head> {
-    const { assert!(size_of::<Head>() <= PLACE) };
+fn new_chunk(common: Common, level: u8, is_outside: bool) -> NonNull<Head> {
     let Chunk { at, is_from_slab } = empty().take();
-    let (left, ready) = (AtomicU32::new(PLACES), Ready::new());
+    let (left, ready) = (Left(AtomicU32::new(PLACES)), Ready::new());
     // SAFETY: ours alone, and large enough.
-    unsafe { at.write(Head { left, ready, home, is_from_slab }) };
+    unsafe { at.write(Head { common, ready, level, is_outside, is_from_slab, left }) };
     at
+}
+
+/// The layout of a job that lies alone, and where in it the job is.
+fn layout_alone(layout: Layout) -> (Layout, usize) {
+    let in_front = Layout::new::<Common>();
+    in_front.extend(layout).expect("a closure of a sane size")
+}
+
+/// Memory of its own.
+#[cold]
+fn take_alone(wish: &Wish<'_>) -> Place {
+    let &Wish { registry, enqueued: begun, .. } = wish;
+    let board = Board::of(registry);
+    let number = FILLING.try_with(|filling| filling.number_alone(board.serial(), wish));
+    let number = number.ok().flatten().unwrap_or_else(|| board.numbers(1));
+    let (layout, offset) = layout_alone(wish.layout);
+    // SAFETY: the layout's size is not zero.
+    let memory = NonNull::new(unsafe { alloc(layout) });
+    let memory = memory.unwrap_or_else(|| handle_alloc_error(layout));
+    // SAFETY: inside of the memory, and as aligned as the job, or more than what is in front of it.
+    unsafe {
+        let at = memory.add(offset);
+        at.sub(ALONE).cast::<Common>().write(Common { registry, number, begun });
+        Place { at, is_alone: true, is_grouped: false }
+    }
+}
+
+/// What a job has in common with those beside it, and its number.
+///
+/// # Safety
+/// The place is from [`take`], and the job lives as long as the caller uses this.
+#[inline]
+pub(super) unsafe fn common_of<'a>(place: NonNull<u8>, is_alone: bool) -> &'a Common {
+    // SAFETY: by contract.
+    unsafe {
+        if is_alone {
+            place.sub(ALONE).cast::<Common>().as_ref()
+        } else {
+            &chunk_of(place).as_ref().common
+        }
+    }
+}
+
+impl Common {
+    /// The number of the job in that place.
+    pub(super) fn number_of(&self, place: NonNull<u8>, is_alone: bool) -> JobId {
+        let nth = if is_alone { 0 } else { number_of(place) - FIRST };
+        JobId::new(self.number + u64::from(nth))
+    }
 }
 
 /// Gives back what a job has lain in.
@@ -274,7 +397,12 @@ fn new_chunk(home: Home) -> NonNull<Head> {
 /// # Safety
 /// It is from [`take`] for such a job, and nothing is in it any more.
 #[inline]
-pub(super) unsafe fn put(place: NonNull<u8>, layout: Layout) {
+pub(super) unsafe fn put(place: NonNull<u8>, layout: Layout, is_alone: bool) {
+    if is_alone {
+        let (layout, offset) = layout_alone(layout);
+        // SAFETY: as it was allocated; what lies in front has no destructor.
+        return unsafe { dealloc(place.sub(offset).as_ptr(), layout) };
+    }
     // SAFETY: those of the chunk's count.
     unsafe { give_back(chunk_of(place), span(layout)) };
 }
@@ -296,7 +424,7 @@ fn number_of(place: NonNull<u8>) -> u32 {
 unsafe fn give_back(chunk: NonNull<Head>, count: u32) {
     // AcqRel: what was done in the places happened before somebody uses them again.
     // SAFETY: live as long as one of its places is somebody's.
-    let before = unsafe { chunk.as_ref() }.left.fetch_sub(count, Ordering::AcqRel);
+    let before = unsafe { chunk.as_ref() }.left.0.fetch_sub(count, Ordering::AcqRel);
     if before == count {
         keep_or_free(chunk);
     }
@@ -320,7 +448,7 @@ fn keep_or_free(chunk: NonNull<Head>) {
 /// Jobs that are about to be queued, side by side in one chunk.
 pub(super) struct Row {
     chunk: NonNull<Head>,
-    places: u32,
+    places: u64,
 }
 
 impl Row {
@@ -360,7 +488,7 @@ impl Row {
 unsafe fn new_entry(chunk: NonNull<Head>) -> Entry {
     // Relaxed: whoever takes the entry out of its lane sees it by what that hands over.
     // SAFETY: by contract.
-    unsafe { chunk.as_ref() }.left.fetch_add(1, Ordering::Relaxed);
+    unsafe { chunk.as_ref() }.left.0.fetch_add(1, Ordering::Relaxed);
     Entry {
         data: chunk.as_ptr().cast_const().cast::<()>().map_addr(|addr| addr | TAG),
         run: run_row,
@@ -395,7 +523,7 @@ pub(super) unsafe fn keep(entry: Entry) {
     // SAFETY: by contract; Relaxed as in `new_entry`.
     unsafe {
         let chunk = chunk_of(NonNull::new_unchecked(entry.data.cast_mut().cast()));
-        chunk.as_ref().left.fetch_add(1, Ordering::Relaxed);
+        chunk.as_ref().left.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -420,7 +548,7 @@ impl Run<'_> {
         let taken = self.head().ready.take();
         if self.number != 0 && taken.as_ref().is_none_or(|taken| !taken.has_more) {
             let number = std::mem::take(&mut self.number);
-            if let Some(entry) = self.worker.unlist_in_front(self.head().home.level, number) {
+            if let Some(entry) = self.worker.unlist_in_front(self.head().level, number) {
                 debug_assert_eq!(entry.data.addr() & !(CHUNK - 1), self.chunk.addr().get());
                 // SAFETY: the entry's, which is not the last: we have one.
                 unsafe { give_back(self.chunk, 1) };
@@ -445,7 +573,7 @@ unsafe fn run_row(data: *const (), worker: &Worker) {
     // SAFETY: by contract; we have one of its count.
     let chunk = unsafe { chunk_of(NonNull::new_unchecked(data.cast_mut().cast())) };
     let mut row = Run { worker, chunk, number: worker.take_row() };
-    let Home { level, is_outside, .. } = row.head().home;
+    let &Head { level, is_outside, .. } = row.head();
     if worker.has_just_run() {
         // Whoever submits is at it right now: with each job by itself the two would do little but
         // pass the chunk's cache line to and fro.

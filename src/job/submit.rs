@@ -138,8 +138,9 @@ fn accept_to<X: Options, C: Work>(
         admit::give_back(board, &ticket, held);
         return Err(SubmitError::RateLimited(call));
     }
-    let (id, enqueued) = (board.accept(1).next(), clock::ticks());
-    let parts = Parts { call, extra, id, level, is_timed, token, enqueued, is_gated, held };
+    board.accept(1);
+    let enqueued = clock::ticks();
+    let parts = Parts { call, extra, level, is_timed, token, enqueued, is_gated, held };
     let raw = Raw::new(registry, parts);
     raw.list_in_order(board);
     let had_room = start(raw, runs_here);
@@ -183,14 +184,10 @@ pub(super) fn rejected<T: Send + 'static, C: Work<Output = T>>(
 ) -> JobHandle<T> {
     let end = error.as_end();
     drop(error);
-    let id = Board::of(registry).number_of_rejected();
-    // It has counted as pending for a moment.
-    registry.tell_idle();
     let call = Plain(|| -> T { unreachable!("it is never run") });
     let parts = Parts {
         call,
         extra: (),
-        id,
         level: Priority::Normal.level(),
         is_timed: false,
         token: None,

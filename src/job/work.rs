@@ -1,6 +1,7 @@
 //! What a job does, and what it may have beside its closure.
 #![forbid(unsafe_code)]
 
+use super::board::JobId;
 use super::cx::JobCx;
 use super::options::Extra;
 use super::raw::VTable;
@@ -48,6 +49,8 @@ pub(crate) trait Options: Send + Sync + 'static {
     /// Whether it has any of the two. Of most jobs this is all that anybody asks.
     const HAS_EXTRA: bool = false;
     const HAS_RECORD: bool = false;
+    /// Whether [`Self::id`] is `Some`.
+    const HAS_ID: bool = false;
     fn extra(&self) -> Option<&Extra> {
         None
     }
@@ -55,15 +58,23 @@ pub(crate) trait Options: Send + Sync + 'static {
     fn record(&self) -> Option<&Record> {
         None
     }
+    /// The number of what it is a part of, in the place of one of its own.
+    fn id(&self) -> Option<&JobId> {
+        None
+    }
 }
 
 impl Options for () {}
 
 /// Of a step.
-pub(crate) struct Step;
+pub(crate) struct Step(pub(super) JobId);
 
 impl Options for Step {
     const IS_COUNTED: bool = false;
+    const HAS_ID: bool = true;
+    fn id(&self) -> Option<&JobId> {
+        Some(&self.0)
+    }
 }
 
 impl Options for Extra {
