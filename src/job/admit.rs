@@ -382,11 +382,16 @@ impl Raw {
         if let Some(entrance) = board.entrance()
             && let Some(order) = &entrance.order
         {
-            let (ticket, at) = (self.ticket(), entrance.now(board));
-            let is_gated = self.phase() == Phase::Waiting;
-            let entry = Entry { at, kind: ticket.kind, is_gated, job: JobRef::new(self) };
-            order.add(board.shard(), ticket.level, entry);
+            self.list_in(order, entrance.now(board), board.shard());
         }
+    }
+
+    #[cold]
+    fn list_in(self, order: &Order<JobRef>, at: u64, shard: usize) {
+        let ticket = self.ticket();
+        let is_gated = self.phase() == Phase::Waiting;
+        let entry = Entry { at, kind: ticket.kind, is_gated, job: JobRef::new(self) };
+        order.add(shard, ticket.level, entry);
     }
 }
 

@@ -60,7 +60,7 @@ impl<A: Attempts> Work for Tries<A> {
     const IS_REPEATED: bool = true;
 
     fn vtable<X: Options>() -> &'static VTable {
-        const { &Cell::<X, Tries<A>>::functions(run::<X, A>, run_claimed::<X, A>) }
+        const { &Cell::<X, Tries<A>>::functions([run::<X, A>; 2], run_claimed::<X, A>) }
     }
 }
 

@@ -327,6 +327,15 @@ impl Board {
         Counter { shard: &self.shards[place], is_mine }
     }
 
+    /// As [`Self::counter`], for the thread in a seat of this pool.
+    #[inline]
+    pub(super) fn counter_on(&self, worker: &Worker) -> Counter<'_> {
+        match self.shards.get(SHARED + worker.index() as usize) {
+            Some(shard) => Counter { shard, is_mine: true },
+            None => self.counter(),
+        }
+    }
+
     /// Whether no job is queued or running (I2).
     pub(crate) fn is_idle(&self) -> bool {
         let sum = |count: fn(&Shard) -> &AtomicU64| -> u64 {

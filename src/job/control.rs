@@ -7,7 +7,7 @@ use super::outcome::{JobError, JobOutcome, TimeoutPhase};
 use super::raw::Raw;
 use super::reference::JobRef;
 use crate::engine::job::JobRef as Entry;
-use crate::engine::sync::{Ordering, fence};
+use crate::engine::sync::{Ordering, fence, thread};
 use crate::engine::worker::Worker;
 use std::time::Instant;
 
@@ -122,8 +122,10 @@ impl Raw {
             if header.life.hold(|| self.ask_its_workers()) {
                 return CancelOutcome::Requested;
             }
-            // It has ended; or it waits to be tried once more. Its runner looks at the token when it
-            // has put the closure back, but not again if we have come after that.
+            // It has ended; or somebody has taken it out of its row just now; or it waits to be tried
+            // once more. Its runner looks at the token when it has put the closure back, but not again
+            // if we have come after that.
+            thread::yield_now();
         }
         // Perhaps because its runner has seen the token.
         if is_asked { CancelOutcome::Requested } else { CancelOutcome::AlreadyFinished }
@@ -179,6 +181,16 @@ impl Raw {
         }
     }
 
+    /// Ends a job that was taken out of its row, at the end of the pool.
+    ///
+    /// # Safety
+    /// The caller has its bit, and the reference with it.
+    pub(super) unsafe fn discard_from_row(self) {
+        self.header().life.single_out();
+        // SAFETY: by contract.
+        unsafe { self.discard_entry() };
+    }
+
     /// Has `act` called with the job at a time, if it has not ended by then.
     pub(crate) fn limit(self, at: Instant, act: impl FnOnce(Raw) + Send + 'static) {
         let (job, timer) = (JobRef::new(self), self.board().timer());
@@ -213,6 +225,7 @@ impl Raw {
                 return;
             }
             // It waits to be tried once more.
+            thread::yield_now();
         }
     }
 
@@ -247,7 +260,12 @@ impl Raw {
         match header.life.phase() {
             // Further up; or there once more, and whichever entry comes second is stale.
             Phase::Queued => {
-                if !self.withdraw() {
+                if self.withdraw() {
+                    header.life.single_out();
+                } else if header.life.is_in_row() {
+                    // It is about to run.
+                    return;
+                } else {
                     header.refs.retain();
                 }
                 worker.queue_job(level, self.entry());

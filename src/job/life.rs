@@ -3,12 +3,16 @@
 //!
 //! ```text
 //! WAITING -> QUEUED -> RUNNING -> (RESOLVING ->) FINISHED
-//!     \________\____________________/^      RUNNING <-> HELD
-//!      ^________________ HELD: it shall run once more
+//!     \_____^__\_____^______________/^      RUNNING <-> HELD
+//!      ^    |________|_ HELD: it shall run once more
+//!           IN_ROW
 //! ```
 //!
 //! I1. Whoever moves the job out of QUEUED (or WAITING) has the closure, and nobody else. A worker,
 //!     a waiter, and a canceller may race for it; a queue entry whose job has been taken is stale.
+//!     Of a job that is queued with others (IN_ROW) whoever has taken its bit (`ready` I1) has the
+//!     closure, and need not ask: nobody else moves it on. Either to RUNNING, or to QUEUED, to be raced
+//!     for as one that is queued by itself.
 //! I2. Whoever may write the result does so before FINISHED, alone: the one that runs the job, and
 //!     if somebody else may end it meanwhile (a time-out), the one that has moved it to RESOLVING.
 //!     Such a job is HELD from its claim until its closure has been taken out of the same place,
@@ -37,6 +41,8 @@ const RESOLVING: usize = 3;
 const FINISHED: usize = 4;
 /// Running, and may not end just now.
 const HELD: usize = 5;
+/// As QUEUED, for a job whose bit in its row says who has it.
+const IN_ROW: usize = 6;
 /// Nobody will take the result.
 const DETACHED: usize = 0b1000;
 const TAGS: usize = PHASE | DETACHED;
@@ -72,6 +78,12 @@ impl Life {
         Self::new(QUEUED)
     }
 
+    /// A job that is about to be queued with others, by its bit; nobody else knows of it.
+    #[inline]
+    pub(crate) fn in_row() -> Self {
+        Self::new(IN_ROW)
+    }
+
     /// A job that is about to wait at a gate; nobody else knows of it.
     pub(crate) fn waiting() -> Self {
         Self::new(WAITING)
@@ -86,7 +98,7 @@ impl Life {
         // Acquire pairs with the Release half of the exchange in `finish`: the result is visible.
         match tag(self.word.load(Ordering::Acquire)) & PHASE {
             WAITING => Phase::Waiting,
-            QUEUED => Phase::Queued,
+            QUEUED | IN_ROW => Phase::Queued,
             FINISHED => Phase::Finished,
             _ => Phase::Running,
         }
@@ -127,6 +139,43 @@ impl Life {
     #[inline]
     pub(crate) fn claim(&self, is_timed: bool) -> bool {
         self.advance(|phase| phase == QUEUED, if is_timed { HELD } else { RUNNING })
+    }
+
+    /// Whether it is queued with others: whoever has its bit has the job.
+    pub(crate) fn is_in_row(&self) -> bool {
+        tag(self.word.load(Ordering::Acquire)) & PHASE == IN_ROW
+    }
+
+    /// Has the job run, by whoever has taken its bit.
+    #[inline]
+    pub(crate) fn start_from_row(&self) {
+        self.leave_row(RUNNING);
+    }
+
+    /// The job is queued by itself from now on. By whoever has taken its bit.
+    pub(crate) fn single_out(&self) {
+        self.leave_row(QUEUED);
+    }
+
+    /// One step whatever else is in the word, and one that does not read the line first that it has to
+    /// write: what is in front of the tag stays, as nobody else moves the phase. AcqRel as in `advance`.
+    #[inline]
+    fn leave_row(&self, to: usize) {
+        #[cfg(not(any(loom, shuttle)))]
+        let before = self.word.fetch_byte_sub(IN_ROW - to, Ordering::AcqRel);
+        #[cfg(any(loom, shuttle))]
+        let before = {
+            let mut word = self.word.load(Ordering::Acquire);
+            loop {
+                let next = with_tag(word, tag(word) & DETACHED | to);
+                let order = (Ordering::AcqRel, Ordering::Acquire);
+                match self.word.compare_exchange_weak(word, next, order.0, order.1) {
+                    Ok(before) => break before,
+                    Err(seen) => word = seen,
+                }
+            }
+        };
+        debug_assert_eq!(tag(before) & PHASE, IN_ROW);
     }
 
     /// The job has waited long enough, and is about to be queued. `false`: it has been ended.

@@ -31,7 +31,7 @@ use std::sync::Arc;
 impl<C: Call> Work for C {
     type Output = C::Output;
     fn vtable<X: Options>() -> &'static VTable {
-        const { &Cell::<X, C>::functions(Cell::<X, C>::run, Cell::<X, C>::run_claimed) }
+        const { &Cell::<X, C>::functions([Cell::<X, C>::run, Cell::<X, C>::run_from_row], Cell::<X, C>::run_claimed) }
     }
 }
 
@@ -81,6 +81,8 @@ type Find<T> = unsafe fn(Raw) -> NonNull<T>;
 
 pub(crate) struct VTable {
     pub(super) run: Run,
+    /// Runs a job that was taken out of its row.
+    pub(super) run_from_row: Run,
     /// Runs a job that has been claimed.
     pub(super) run_claimed: Run,
     drop_call: unsafe fn(Raw),
@@ -150,12 +152,33 @@ impl<X: Options, C: Call> Cell<X, C> {
         worker.note_quickness(begin);
     }
 
+    /// As [`Self::run`], of a job whose bit the worker has taken.
+    ///
+    /// # Safety
+    /// As there; and nobody else has its bit.
+    unsafe fn run_from_row(data: *const (), worker: &Worker) {
+        let begin = worker.noted_time();
+        // SAFETY: by contract; whoever has the bit has the job (`life` I1).
+        unsafe {
+            let raw = Raw::from_data(data);
+            if Board::of(worker.registry()).mode() >= Mode::Discarding {
+                return raw.discard_from_row();
+            }
+            raw.header().life.start_from_row();
+            Self::run_claimed(data, worker);
+        }
+        worker.note_quickness(begin);
+    }
+
     /// # Safety
     /// `data` is a live `Cell<X, C>` whose job the caller has claimed; it may be gone afterwards.
+    #[inline]
     unsafe fn run_claimed(data: *const (), worker: &Worker) {
         // SAFETY: by contract.
         let (raw, call) = unsafe { Self::start(data, worker) };
-        if let Some(extra) = raw.extra() {
+        if X::HAS_EXTRA
+            && let Some(extra) = raw.extra()
+        {
             raw.list();
             if let Some(member) = raw.member() {
                 member.started();
@@ -173,7 +196,7 @@ impl<X: Options, C: Call> Cell<X, C> {
         let (outcome, result) = match result {
             Ok(value) => {
                 panic::forget_location(raw);
-                (raw.outcome_of_return(), Ok(value))
+                (if X::HAS_EXTRA { raw.outcome_of_return() } else { JobOutcome::Completed }, Ok(value))
             }
             Err(payload) => {
                 let (outcome, error) = raw.thrown(&context, payload);
@@ -186,9 +209,10 @@ impl<X: Options, C: Call> Cell<X, C> {
 }
 
 impl<X: Options, C: Work> Cell<X, C> {
-    pub(super) const fn functions(run: Run, run_claimed: Run) -> VTable {
+    pub(super) const fn functions([run, run_from_row]: [Run; 2], run_claimed: Run) -> VTable {
         VTable {
             run,
+            run_from_row,
             run_claimed,
             drop_call: Self::drop_call,
             dealloc: Self::dealloc,
@@ -279,10 +303,13 @@ impl<X: Options, C: Work> Cell<X, C> {
             return unsafe { raw.leave_late() };
         }
         // SAFETY: the closure has been taken out, and nobody else writes the result (`life` I2).
-        unsafe {
-            (*Self::stage(raw)).result = ManuallyDrop::new(result);
-            raw.end(outcome);
+        unsafe { (*Self::stage(raw)).result = ManuallyDrop::new(result) };
+        let counter = X::IS_COUNTED.then(|| Board::of(worker.registry()).counter_on(worker));
+        if X::HAS_EXTRA || X::HAS_RECORD {
+            raw.forget_watchers();
         }
+        // SAFETY: the result is written, and nothing of it runs any more.
+        unsafe { raw.end(outcome, counter) };
     }
 
     unsafe fn drop_call(raw: Raw) {
@@ -355,7 +382,11 @@ impl Raw {
         let begun = unsafe { store::common_of(place.at, place.is_alone) }.begun;
         let flag = |is_set, flag| if is_set { flag } else { 0 };
         let header = Header {
-            life: if is_gated { Life::waiting() } else { Life::queued() },
+            life: match (is_gated, place.is_grouped) {
+                (true, _) => Life::waiting(),
+                (false, true) => Life::in_row(),
+                (false, false) => Life::queued(),
+            },
             vtable: C::vtable::<X>(),
             token: LazyToken::new(token),
             refs: Refs::one(),
@@ -392,6 +423,16 @@ impl Raw {
     /// What a lane holds for a job that is queued on its own.
     pub(super) fn entry(self) -> Entry {
         Entry { data: self.0.as_ptr().cast_const().cast(), run: self.header().vtable.run }
+    }
+
+    /// Runs a job that was taken out of its row.
+    ///
+    /// # Safety
+    /// The caller has its bit, and the reference with it.
+    #[inline]
+    pub(super) unsafe fn run_from_row(self, worker: &Worker) {
+        // SAFETY: by contract.
+        unsafe { (self.header().vtable.run_from_row)(self.0.as_ptr().cast_const().cast(), worker) };
     }
 
     /// When it was submitted; of several at once, which comes first.
@@ -452,11 +493,17 @@ impl Raw {
     /// Claims a queued job, by `claim`, for somebody who has not taken its entry. `false`: somebody
     /// else has.
     pub(super) fn claim_beside(self, claim: impl FnOnce(&Life) -> bool) -> bool {
-        if !self.withdraw() {
+        let life = &self.header().life;
+        if self.withdraw() {
+            life.single_out();
+        } else if life.is_in_row() {
+            // Somebody else has its bit, and so the job.
+            return false;
+        } else {
             // For the entry, which stays behind.
             self.header().refs.retain();
         }
-        let is_ours = claim(&self.header().life);
+        let is_ours = claim(life);
         if !is_ours {
             // Of the entry that we have: what whoever was faster has left to it, or what we have.
             // SAFETY: see above; the caller has a reference beside it.
@@ -575,8 +622,9 @@ impl Raw {
         self.note_end();
         // SAFETY: as above.
         unsafe { (vtable.set_error)(self, error) };
+        self.forget_watchers();
         // SAFETY: the result is written.
-        unsafe { self.end(outcome) };
+        unsafe { self.end(outcome, self.counter()) };
     }
 
     /// Ends a job that runs on: its handle is told `error`.
@@ -588,13 +636,23 @@ impl Raw {
         self.header().refs.retain();
         // SAFETY: the closure has been taken out: until then the job was held (`life` I2).
         unsafe { (self.header().vtable.set_error)(self, error) };
+        self.forget_watchers();
         let counter = self.counter();
         // SAFETY: the result is written.
         unsafe { self.tell(outcome, counter) };
     }
 
+    /// It ends: nobody need look after its limits any more.
+    fn forget_watchers(self) {
+        if let Some(extra) = self.extra() {
+            extra.forget_limits(self.board());
+        }
+        if let Some(record) = self.record() {
+            record.forget_timer(self.board());
+        }
+    }
+
     /// Where the calling thread counts the job, if it counts.
-    #[inline]
     fn counter<'a>(self) -> Option<Counter<'a>> {
         // The pool is alive: the caller is one of its threads, or holds it.
         self.header().vtable.is_counted.then(|| self.board().counter())
@@ -604,8 +662,8 @@ impl Raw {
     ///
     /// # Safety
     /// As [`Self::tell`]; and nothing of it runs any more.
-    unsafe fn end(self, outcome: JobOutcome) {
-        let counter = self.counter();
+    #[inline]
+    unsafe fn end(self, outcome: JobOutcome, counter: Option<Counter<'_>>) {
         // Whoever is told finds the room that it has left.
         self.give_all_back();
         // SAFETY: by contract.
@@ -631,14 +689,9 @@ impl Raw {
     /// # Safety
     /// The caller has the right to write the result and has written it. Afterwards the job may be
     /// gone, unless the caller owns a reference.
+    #[inline]
     unsafe fn tell(self, outcome: JobOutcome, counter: Option<Counter<'_>>) {
         let header = self.header();
-        if let Some(extra) = self.extra() {
-            extra.forget_limits(self.board());
-        }
-        if let Some(record) = self.record() {
-            record.forget_timer(self.board());
-        }
         let vtable = header.vtable;
         header.outcome.store(outcome as u8, Ordering::Relaxed);
         if let Some(counter) = counter {

@@ -19,6 +19,11 @@ const BITS: u32 = 27;
 
 #[inline]
 fn pack(ticks: u64) -> u32 {
+    if ticks < (1 << BITS) - 1 { ticks as u32 + 1 } else { pack_long(ticks) }
+}
+
+#[cold]
+fn pack_long(ticks: u64) -> u32 {
     let value = ticks.saturating_add(1);
     let shift = (u64::BITS - value.leading_zeros()).saturating_sub(BITS);
     // At some thousand million ticks a second the largest is a matter of years.
@@ -28,6 +33,7 @@ fn pack(ticks: u64) -> u32 {
     (value >> shift) as u32 | shift << BITS
 }
 
+#[inline]
 fn unpack(packed: u32) -> Option<u64> {
     let value = u64::from(packed & ((1 << BITS) - 1)) << (packed >> BITS);
     value.checked_sub(1)

@@ -600,9 +600,9 @@ unsafe fn run_row(data: *const (), worker: &Worker) {
     }
     while let Some(taken) = next {
         // SAFETY: taken.
-        let entry = unsafe { row.job(&taken) }.entry();
-        // SAFETY: as above.
-        unsafe { (entry.run)(entry.data, worker) };
+        let job = unsafe { row.job(&taken) };
+        // SAFETY: taken, so its bit is ours, and what the row had of it.
+        unsafe { job.run_from_row(worker) };
         if !taken.has_more {
             break;
         }
@@ -638,7 +638,7 @@ pub(super) unsafe fn discard(entry: Entry) {
         let chunk = chunk_of(NonNull::new_unchecked(entry.data.cast_mut().cast()));
         while let Some(taken) = chunk.as_ref().ready.take() {
             let job = chunk.cast::<u8>().add(taken.place as usize * PLACE);
-            Raw::discard(Raw::from_place(job).entry());
+            Raw::from_place(job).discard_from_row();
         }
         give_back(chunk, 1);
     }
