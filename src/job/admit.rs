@@ -159,11 +159,24 @@ pub(super) fn ask(
     door: &Door,
     is_gated: bool,
 ) -> Result<Pass, Refusal> {
-    let board = Board::of(registry);
-    let Some(entrance) = board.entrance() else { return Ok(Pass::Queue(Held::NONE)) };
+    match Board::of(registry).entrance() {
+        None => Ok(Pass::Queue(Held::NONE)),
+        Some(entrance) => ask_at(registry, entrance, ticket, door, is_gated),
+    }
+}
+
+/// As [`ask`], of a pool that has limits.
+fn ask_at(
+    registry: &Registry,
+    entrance: &Entrance,
+    ticket: &Ticket,
+    door: &Door,
+    is_gated: bool,
+) -> Result<Pass, Refusal> {
     if let Door::With(held) = *door {
         return Ok(Pass::Queue(held));
     }
+    let board = Board::of(registry);
     let is_overdue = entrance.is_overdue(board, ticket.level);
     if !is_overdue && entrance.admission.try_enter(ticket, board.shard()).is_ok() {
         return Ok(Pass::Queue(entrance.held(ticket)));

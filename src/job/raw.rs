@@ -31,7 +31,12 @@ use std::sync::Arc;
 impl<C: Call> Work for C {
     type Output = C::Output;
     fn vtable<X: Options>() -> &'static VTable {
-        const { &Cell::<X, C>::functions([Cell::<X, C>::run, Cell::<X, C>::run_from_row], Cell::<X, C>::run_claimed) }
+        const {
+            &Cell::<X, C>::functions(
+                [Cell::<X, C>::run, Cell::<X, C>::run_from_row],
+                Cell::<X, C>::run_claimed,
+            )
+        }
     }
 }
 
@@ -57,9 +62,8 @@ pub(crate) struct Header {
 }
 
 /// A job of a few words is a cache line with its result.
-const _: () = assert!(
-    cfg!(any(loom, shuttle)) || size_of::<usize>() != 8 || size_of::<Header>() == 48
-);
+const _: () =
+    assert!(cfg!(any(loom, shuttle)) || size_of::<usize>() != 8 || size_of::<Header>() == 48);
 
 /// Somebody else than its runner may end it while it runs.
 const IS_TIMED: u8 = 1;
@@ -196,7 +200,10 @@ impl<X: Options, C: Call> Cell<X, C> {
         let (outcome, result) = match result {
             Ok(value) => {
                 panic::forget_location(raw);
-                (if X::HAS_EXTRA { raw.outcome_of_return() } else { JobOutcome::Completed }, Ok(value))
+                (
+                    if X::HAS_EXTRA { raw.outcome_of_return() } else { JobOutcome::Completed },
+                    Ok(value),
+                )
             }
             Err(payload) => {
                 let (outcome, error) = raw.thrown(&context, payload);

@@ -265,10 +265,7 @@ impl Filling {
     #[inline]
     fn take(&self, wish: &Wish<'_>) -> Option<(NonNull<u8>, bool)> {
         let span = span(wish.layout);
-        if wish.is_alone
-            || span > MOST
-            || wish.layout.align() > PLACE
-            || cfg!(windlass_boxed_jobs)
+        if wish.is_alone || span > MOST || wish.layout.align() > PLACE || cfg!(windlass_boxed_jobs)
         {
             return None;
         }
@@ -495,10 +492,12 @@ unsafe fn new_entry(chunk: NonNull<Head>) -> Entry {
     }
 }
 
-/// How long a worker that is at it lets jobs gather, and how many are enough. Some 0.5 us, which
-/// only matters when jobs come as fast as they are run; a worker that falls behind finds enough.
-const PAUSES: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 20 };
-const ENOUGH: u32 = 4;
+/// How a worker lets jobs gather: it looks so often, each time after so many pauses, and how many are
+/// enough. Some microsecond in all, which only matters when jobs come as fast as they are run; a worker
+/// that falls behind finds enough.
+const LOOKS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 6 };
+const PAUSES: u32 = 16;
+const ENOUGH: u32 = 32;
 
 /// Tells a chunk from a job, whose address is even.
 const TAG: usize = 1;
@@ -577,12 +576,17 @@ unsafe fn run_row(data: *const (), worker: &Worker) {
     if worker.has_just_run() {
         // Whoever submits is at it right now: with each job by itself the two would do little but
         // pass the chunk's cache line to and fro.
-        for _ in 0..PAUSES {
-            // If there is none, the entry is stale.
-            if matches!(row.head().ready.len(), 0 | ENOUGH..) {
+        let mut before = 0;
+        for _ in 0..LOOKS {
+            let len = row.head().ready.len();
+            // Enough; or no more than before, so that nobody is at it; or none, and the entry is stale.
+            if len >= ENOUGH || len == before {
                 break;
             }
-            spin_loop();
+            before = len;
+            for _ in 0..PAUSES {
+                spin_loop();
+            }
         }
     }
     let is_listed = row.number != 0 || data.addr() & ASIDE != 0;

@@ -134,7 +134,7 @@ fn accept_to<X: Options, C: Work>(
         Err(Refusal::Full) => return Err(SubmitError::Full(call)),
         Err(Refusal::ShuttingDown) => return Err(SubmitError::ShuttingDown(call)),
     };
-    if admit::comes_too_early(board, &ticket) {
+    if X::HAS_EXTRA && admit::comes_too_early(board, &ticket) {
         admit::give_back(board, &ticket, held);
         return Err(SubmitError::RateLimited(call));
     }
