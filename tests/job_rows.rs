@@ -3,10 +3,12 @@
 #![cfg(not(any(loom, shuttle)))]
 
 use crate::common::*;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
-use std::time::Duration;
-use windlass::{CancelOutcome, JobError, JobHandle, Pool, Priority, submit};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use windlass::{CancelOutcome, JobError, JobHandle, JobId, Pool, Priority, submit};
 
 /// More than lie in one chunk.
 const MANY: usize = 100;
@@ -269,4 +271,102 @@ fn long_jobs_start_in_their_order_on_several_workers() {
             assert!(off / JOBS < 12, "{width} workers, {is_inside}, {every}: {started:?}");
         }
     }
+}
+
+/// Whatever they are, and wherever they lie.
+#[test]
+fn later_jobs_of_a_thread_have_higher_numbers() {
+    let (pool, other) = (Pool::new(1).unwrap(), Pool::new(1).unwrap());
+    watchdog(&pool, || {
+        for strangers in [0, 1, 10] {
+            let last = [const { Cell::new(0) }; 2];
+            let check = |of: usize, id: JobId| {
+                let before = last[of].replace(id.get());
+                assert!(id.get() > before, "{id} after {before}");
+            };
+            for round in 0..MANY {
+                let large = [round; 200];
+                check(0, pool.submit(move || round).id());
+                check(0, pool.submit(move || large.iter().sum::<usize>()).id());
+                let named = pool.job("named").priority(Priority::High).submit(|| ());
+                check(0, named.id());
+                check(0, pool.job("after").after(&[&named]).submit(|| ()).id());
+                for handle in pool.submit_many((0..round % 5).map(|n| move || n)) {
+                    check(0, handle.id());
+                }
+                for _ in 0..strangers {
+                    check(1, other.submit(|| ()).id());
+                }
+            }
+        }
+        assert!(pool.wait_idle(LONG) && other.wait_idle(LONG));
+    });
+}
+
+/// One thread submits to several pools in turn: each job runs in its own.
+#[test]
+fn jobs_of_several_pools_are_told_apart() {
+    let pools: Vec<_> = (1..=3).map(|workers| Pool::new(workers).unwrap()).collect();
+    watchdog(&pools[0], || {
+        for in_a_row in [1, 2, 7] {
+            let submit = |nth: usize| pools[nth / in_a_row % 3].submit(move || nth);
+            let handles: Vec<_> = (0..3 * MANY).map(submit).collect();
+            for (nth, handle) in handles.into_iter().enumerate() {
+                assert_eq!(handle.wait().unwrap(), nth);
+            }
+        }
+        assert!(pools.iter().all(|pool| pool.wait_idle(LONG)));
+        let counts: Vec<_> = pools.iter().map(Pool::job_counts).collect();
+        // Where they ran is where they were accepted.
+        assert!(counts.iter().all(|counts| counts.completed == counts.accepted), "{counts:?}");
+        assert_eq!(counts.iter().map(|counts| counts.completed).sum::<u64>(), 9 * MANY as u64);
+    });
+}
+
+/// What a job captures may have to lie where few things do.
+#[test]
+fn a_closure_lies_as_it_must() {
+    #[repr(align(64))]
+    struct Line(u8);
+    #[repr(align(256))]
+    struct Lines(u8);
+
+    let pool = Pool::new(2).unwrap();
+    watchdog(&pool, || {
+        for n in 0..100 {
+            let (small, large) = (Line(n), Lines(n));
+            let is_right =
+                move |at: usize, align: usize, n: u8, value: u8| at % align == 0 && n == value;
+            let a = pool.submit(move || is_right((&raw const small).addr(), 64, n, small.0));
+            let b = pool.submit(move || is_right((&raw const large).addr(), 256, n, large.0));
+            let c = pool.submit(move || Lines(n));
+            assert!(a.wait().unwrap() && b.wait().unwrap());
+            let c = c.wait().unwrap();
+            assert!(is_right((&raw const c).addr(), 256, n, c.0));
+        }
+    });
+}
+
+/// Its times are kept as differences to those of the jobs beside it.
+#[test]
+fn a_job_that_comes_long_after_the_one_beside_it_knows_its_times() {
+    let pool = Pool::new(1).unwrap();
+    watchdog(&pool, || {
+        let first = pool.submit(|| ());
+        until(|| first.is_finished());
+        let times = first.times();
+        // More than 2^32 ticks.
+        sleep(Duration::from_millis(2_500));
+        let before = Instant::now();
+        let second = pool.submit(|| ());
+        until(|| second.is_finished());
+        let later = second.times();
+        let near = Duration::from_millis(200);
+        assert!(later.enqueued + near > before, "{:?} before", before - later.enqueued);
+        assert!(later.enqueued <= later.started.unwrap());
+        assert!(later.started.unwrap() <= later.finished.unwrap());
+        // Those of the first one have not moved.
+        let again = first.times();
+        assert!(again.enqueued < times.enqueued + near && times.enqueued < again.enqueued + near);
+    });
 }

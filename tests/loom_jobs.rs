@@ -54,6 +54,10 @@ enum Without {
     Sharing,
     /// Looking at what `add` answers.
     AnswerOfAdd,
+    /// Looking at what `withdraw` answers.
+    AnswerOfWithdraw,
+    /// Singling out a job that was withdrawn.
+    SinglingOut,
     /// The runner's look at the token, when it has put the closure back.
     LookAtTheToken,
     /// The second try of whoever cancels.
@@ -1095,4 +1099,149 @@ fn a_job_leaves_its_row_once() {
         row.run_the_rest();
         assert_eq!(row.num_runs(), [0, 1, 1]);
     });
+}
+
+// Whoever has the bit has the job (`job::life` I1).
+
+/// One job in a row.
+struct Grouped {
+    ready: Ready,
+    job: Arc<Job>,
+}
+
+impl Grouped {
+    fn new(without: Without) -> Arc<Grouped> {
+        let ready = Ready::new();
+        let _ = ready.add(1 << 1);
+        Arc::new(Grouped { ready, job: Job::with_life(Life::in_row(), false, without) })
+    }
+
+    /// `Cell::run_from_row`.
+    fn run(&self) {
+        if self.ready.take().is_some() {
+            self.job.life(Life::start_from_row);
+            self.job.run_claimed("run");
+        }
+    }
+
+    /// `Raw::claim_beside`.
+    fn claim_beside(&self, claim: impl FnOnce(&Life) -> bool) -> bool {
+        let job = &self.job;
+        if self.ready.withdraw(1) || job.without == Without::AnswerOfWithdraw {
+            if job.without != Without::SinglingOut {
+                job.life(Life::single_out);
+            }
+        } else if job.life(Life::is_in_row) {
+            return false;
+        } else {
+            job.retain();
+        }
+        let is_ours = job.life(claim);
+        if !is_ours {
+            job.release();
+        }
+        is_ours
+    }
+
+    fn run_here(&self) -> bool {
+        let is_ours = self.claim_beside(|life| life.claim(false));
+        if is_ours {
+            self.job.run_claimed("run here");
+        }
+        is_ours
+    }
+
+    fn cancel(&self) -> bool {
+        let is_ours = self.claim_beside(Life::claim_to_end);
+        if is_ours {
+            self.job.take_call();
+            self.job.set_result("cancelled");
+            self.job.tell();
+        }
+        is_ours
+    }
+
+    /// `Raw::lend_level`, and somebody finds the new entry at once.
+    fn lend(&self) {
+        if self.ready.withdraw(1) {
+            self.job.life(Life::single_out);
+        } else if self.job.life(Life::is_in_row) {
+            return;
+        } else {
+            self.job.retain();
+        }
+        self.job.run();
+    }
+}
+
+/// A worker finds the job in its row, its waiter runs it itself, and a third cancels it, or lends it its
+/// level.
+fn three_claim_from_a_row(lends: bool, without: Without) {
+    let row = Grouped::new(without);
+    let job = &row.job;
+    let spawn = |f: fn(&Grouped) -> bool| {
+        let row = Arc::clone(&row);
+        thread::spawn(move || f(&row))
+    };
+    let worker = spawn(|row| {
+        row.run();
+        true
+    });
+    // A `JobRef`.
+    job.retain();
+    let third: fn(&Grouped) -> bool = if lends {
+        |row| {
+            row.lend();
+            row.job.release();
+            false
+        }
+    } else {
+        |row| {
+            let is_removed = row.cancel();
+            row.job.release();
+            is_removed
+        }
+    };
+    let third = spawn(third);
+    let is_run_here = row.run_here();
+    let result = if is_run_here {
+        let result = job.take_result();
+        job.drop_handle(true);
+        result
+    } else {
+        Job::wait(job)
+    };
+    worker.join().unwrap();
+    let is_removed = third.join().unwrap();
+    let expected = match (is_run_here, is_removed) {
+        (true, false) => "run here",
+        (false, true) => "cancelled",
+        (false, false) => "run",
+        (true, true) => unreachable!("both have had the job"),
+    };
+    assert_eq!(result, expected);
+    job.assert_gone();
+}
+
+#[test]
+fn whoever_has_the_bit_of_a_job_has_the_job() {
+    explore(3, || three_claim_from_a_row(false, Without::Nothing));
+}
+
+#[test]
+fn a_job_is_lent_a_level_out_of_its_row() {
+    explore(3, || three_claim_from_a_row(true, Without::Nothing));
+}
+
+#[test]
+fn twin_a_job_is_claimed_without_its_bit() {
+    assert_caught("twin_a_job_is_claimed_without_its_bit", RACE, 3, || {
+        three_claim_from_a_row(false, Without::AnswerOfWithdraw);
+    });
+}
+
+#[test]
+fn twin_a_job_that_was_withdrawn_is_not_singled_out() {
+    let name = "twin_a_job_that_was_withdrawn_is_not_singled_out";
+    assert_caught(name, RACE, 3, || three_claim_from_a_row(false, Without::SinglingOut));
 }

@@ -358,6 +358,10 @@ impl Worker {
         // What others are at comes first where jobs are long, and last where they are quick, but has
         // its turn as well.
         let front = |only_outside| self.look_to_the_front(level, only_outside);
+        let is_mine_oldest = || {
+            let mine = own.and_then(|own| own.aside[level].get()).map_or(0, |aside| aside.number);
+            mine != 0 && mine == registry.lanes.fronts[level].oldest()
+        };
         let is_long = !self.is_quick();
         loop {
             // What was begun with comes before what came later from the same side.
@@ -372,10 +376,12 @@ impl Worker {
                     found.or_else(|| aside(false)).or_else(mine)
                 }
                 First::Others => {
+                    // Not what this worker was at itself, unless it is from outside.
+                    let begun = || front(is_mine_oldest());
                     let found = if self.tick().is_multiple_of(4 * OUTSIDE) {
-                        front(false).or_else(one_of_others)
+                        begun().or_else(one_of_others)
                     } else {
-                        one_of_others().or_else(|| front(false))
+                        one_of_others().or_else(begun)
                     };
                     let found = found.or_else(from_outside);
                     found.or_else(|| aside(false)).or_else(mine)

@@ -1,5 +1,6 @@
 //! Waiting for something that any thread may finish: neither a fork nor a scope's tasks.
 
+use super::clock;
 use super::latch::Latch;
 use super::park::Parker;
 use super::sync::{self, fence};
@@ -7,25 +8,42 @@ use super::sync::{Ordering, thread};
 use super::worker::Worker;
 use std::time::{Duration, Instant};
 
-/// Looks so often before it yields, each time after twice as many pauses, and so often again before
-/// it gives up: together some microseconds, which is less than parking and being woken costs.
-/// Whoever collects the results of many jobs comes so to lag behind those who run them, instead of
-/// taking the cache line of each away from them.
-const LOOKS: u32 = 7;
+/// Up to so many pauses between two looks before it yields, and so often again before it gives up:
+/// together some microseconds, which is less than parking and being woken costs.
+const PAUSES: u32 = 64;
 const YIELDS: u32 = 8;
+/// The most pauses before the second look at what was begun long ago, and of how many ticks one is worth
+/// a pause: some twentieth.
+const FAR: u32 = 256;
+const SHARE: u64 = 1 << 10;
 
 /// Waits a little. `true`: it is done.
 pub(crate) fn spin(is_done: impl Fn() -> bool) -> bool {
+    spin_from(1, is_done)
+}
+
+/// As [`spin`], for what has been under way since `begin`, in ticks. If that is long ago it looks less
+/// often: whoever collects the results of many jobs comes so to lag behind those who run them, instead
+/// of taking the cache line of each away from them.
+pub(crate) fn spin_since(begin: u64, is_done: impl Fn() -> bool) -> bool {
+    let first = (clock::since(begin) / SHARE).clamp(1, u64::from(FAR));
+    spin_from(first as u32, is_done)
+}
+
+/// Looks, then looks again after so many pauses, and after twice as many each time.
+fn spin_from(first: u32, is_done: impl Fn() -> bool) -> bool {
     if cfg!(any(loom, shuttle)) {
         return is_done();
     }
-    for look in 0..LOOKS {
+    let mut pauses = first;
+    while pauses <= PAUSES.max(first) {
         if is_done() {
             return true;
         }
-        for _ in 0..1 << look {
+        for _ in 0..pauses {
             sync::spin_loop();
         }
+        pauses *= 2;
     }
     for _ in 0..YIELDS {
         if is_done() {

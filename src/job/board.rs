@@ -32,7 +32,7 @@ use std::{fmt, ptr};
 /// so many, so that they seldom wait for each other's cache lines.
 const SHARED: usize = if cfg!(shuttle) { 1 } else { 8 };
 
-/// The number of a job in its pool. Later jobs of one thread have higher numbers.
+/// The number of a job in its pool. Later jobs of one thread have higher numbers; there are gaps.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(NonZeroU64);
 

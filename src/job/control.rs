@@ -49,6 +49,10 @@ impl Raw {
     /// Runs a job that was made to be queued and has not been, unless it has been ended meanwhile.
     /// The caller has its only reference.
     pub(super) fn run_unqueued(self) -> bool {
+        if self.header().life.is_in_row() {
+            // Its bit was never set, so nobody else has it.
+            self.header().life.single_out();
+        }
         if self.claim() {
             // SAFETY: claimed, and that of the caller is the reference.
             unsafe { self.run_here() };

@@ -292,7 +292,8 @@ impl<T> JobHandle<T> {
                 job.lend_level(worker);
             }
         });
-        if wait::spin(|| job.header().life.is_finished()) {
+        let enqueued = job.header().stamps.enqueued(job.common().begun);
+        if wait::spin_since(enqueued, || job.header().life.is_finished()) {
             return;
         }
         if self.waiter.is_none() {

@@ -46,6 +46,7 @@ mod control;
 mod cx;
 mod done;
 mod drain;
+mod end;
 mod gate;
 mod handle;
 mod help;

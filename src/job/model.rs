@@ -46,6 +46,18 @@ impl Life {
     pub fn waiting() -> Self {
         Life(life::Life::waiting(), life::Refs::one())
     }
+    pub fn in_row() -> Self {
+        Life(life::Life::in_row(), life::Refs::one())
+    }
+    pub fn is_in_row(&self) -> bool {
+        self.0.is_in_row()
+    }
+    pub fn start_from_row(&self) {
+        self.0.start_from_row();
+    }
+    pub fn single_out(&self) {
+        self.0.single_out();
+    }
     pub fn open(&self) -> bool {
         self.0.open()
     }

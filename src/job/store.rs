@@ -8,10 +8,12 @@
 //! thread is asked once a chunk. The price: a job that stays, or a handle that is kept, keeps a
 //! chunk of 4 KiB; and what many jobs have used, up to 32 MiB, is kept for the next ones.
 //!
-//! A chunk has a home: the pool and the level of its first job. Jobs of other pools do not lie in it. Jobs
-//! for there are queued by a bit in the chunk (`ready`), and one entry in a lane stands for all of them. A worker runs them in order,
-//! as long as it has no other duties. Where jobs are long others take part at once (`lanes::front`), so
-//! that they start in their order, and where they are quick when it is the turn of the row's entry.
+//! A chunk has a home: the pool and the level of its first job. Jobs for there are queued by a bit in
+//! the chunk (`ready`), and one entry in a lane stands for all of them. A worker runs them in order, as
+//! long as it has no other duties. Where jobs are long others take part at once (`lanes::front`), so that
+//! they start in their order, and where they are quick when it is the turn of the row's entry. Jobs of
+//! the same pool and other levels lie there, too, and are queued on their own; those of other pools have
+//! allocations of their own, unless the thread stays with that pool.
 //!
 //! I1. `left` counts the places that are given away, the entries in lanes or in somebody's hands, and
 //!     what the filling thread has not given away yet. The one that takes it to zero owns the chunk.

@@ -266,7 +266,7 @@ impl Pool {
     /// Has `f` run by a worker, some time from now, and returns a handle of it.
     ///
     /// Jobs of one level that are submitted by one thread start in that order, unless somebody
-    /// waits for a later one. Quick ones, of some 20 us at most, are shared out in rows of some thirty,
+    /// waits for a later one. Quick ones, of some 20 us at most, are shared out in rows of some sixty,
     /// which workers run side by side. A job that panics ends with
     /// [`JobError::Panicked`](crate::JobError::Panicked); the worker goes on. Options have
     /// [`job`](Pool::job).
