@@ -11,6 +11,7 @@ use super::told::Told;
 use super::waiter::{Task, Waiter};
 use crate::Priority;
 use crate::bridge::block_on::Helping;
+use crate::engine::job::JobRef as Entry;
 use crate::engine::wait;
 use crate::engine::worker::Worker;
 use std::fmt;
@@ -180,6 +181,11 @@ impl<T> JobHandle<T> {
     /// The job without its type, for a table of jobs.
     pub fn job_ref(&self) -> JobRef {
         JobRef::new(self.job)
+    }
+
+    /// What a lane holds for the job, if it is queued on its own.
+    pub(super) fn entry(&self) -> Entry {
+        self.job.entry()
     }
 
     fn with_ref<R>(&self, f: impl FnOnce(&JobRef) -> R) -> R {

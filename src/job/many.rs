@@ -6,7 +6,7 @@ use super::handle::JobHandle;
 use super::outcome::SubmitError;
 use super::panic;
 use super::raw::{Parts, Raw};
-use super::store::Row;
+use super::store::{self, Row};
 use super::submit::{list, rejected, submit_to};
 use super::work::Plain;
 use crate::Priority;
@@ -14,46 +14,10 @@ use crate::engine::clock;
 use crate::engine::registry::Registry;
 use crate::pool::Pool;
 
-/// Queues jobs whose handles are kept meanwhile, those that lie side by side at once.
-struct Queue<'a> {
-    registry: &'a Registry,
-    level: u8,
-    row: Option<Row>,
-}
-
-impl Queue<'_> {
-    fn add(&mut self, raw: Raw) {
-        let Some(row) = raw.row() else {
-            self.flush();
-            list(self.registry, self.level, Some(raw.entry()));
-            self.registry.notify_of_job(self.level);
-            return;
-        };
-        if !self.row.as_mut().is_some_and(|so_far| so_far.add(&row)) {
-            self.flush();
-            self.row = Some(row);
-        }
-    }
-
-    fn flush(&mut self) {
-        if let Some(row) = self.row.take() {
-            // SAFETY: each was added once, and its handle is kept.
-            list(self.registry, self.level, unsafe { row.queue() });
-            self.registry.notify_of_job(self.level);
-        }
-    }
-}
-
-impl Drop for Queue<'_> {
-    fn drop(&mut self) {
-        self.flush();
-    }
-}
-
-/// Queues jobs that have been let in, in rows.
+/// Queues jobs that have been let in, in rows: those that lie side by side at once.
 fn queue_many<T, F>(
     registry: &Registry,
-    calls: impl ExactSizeIterator<Item = F>,
+    mut calls: impl ExactSizeIterator<Item = F>,
     handles: &mut Vec<JobHandle<T>>,
 ) where
     T: Send + 'static,
@@ -62,19 +26,30 @@ fn queue_many<T, F>(
     let board = Board::of(registry);
     let level = Priority::Normal.level();
     board.accept(calls.len() as u64);
-    let enqueued = clock::ticks();
-    let held = admit::held_by_each(board);
-    let mut queue = Queue { registry, level, row: None };
-    handles.extend(calls.map(|f| {
-        let (is_timed, token, is_gated) = (false, None, false);
-        let (call, extra) = (Plain(f), ());
-        let parts = Parts { call, extra, level, is_timed, token, enqueued, is_gated, held };
-        let raw = Raw::new(registry, parts);
-        raw.list_in_order(board);
-        queue.add(raw);
-        // SAFETY: the job's output is the closure's, and this is its handle.
-        unsafe { JobHandle::new(raw, false) }
-    }));
+    let (enqueued, held) = (clock::ticks(), admit::held_by_each(board));
+    let wish = Raw::wish::<(), Plain<F>>(registry, level, enqueued, false);
+    while calls.len() > 0 {
+        let most = u32::try_from(calls.len()).unwrap_or(u32::MAX);
+        let (first, count) = store::take_row(&wish, most);
+        let from = handles.len();
+        handles.extend((0..count).zip(calls.by_ref()).map(|(nth, f)| {
+            let (is_timed, token, is_gated) = (false, None, false);
+            let (call, extra) = (Plain(f), ());
+            let parts = Parts { call, extra, level, is_timed, token, enqueued, is_gated, held };
+            // SAFETY: taken for such jobs, of which this is the one with that number.
+            let raw = unsafe { Raw::write(first.nth(nth, wish.layout), parts) };
+            raw.list_in_order(board);
+            // SAFETY: the job's output is the closure's, and this is its handle.
+            unsafe { JobHandle::new(raw, false) }
+        }));
+        let entry = match Row::of(first, count, wish.layout) {
+            // SAFETY: they have not been queued, and their handles are kept.
+            Some(row) => unsafe { row.queue() },
+            None => Some(handles[from].entry()),
+        };
+        list(registry, level, entry);
+        registry.notify_of_job(level);
+    }
 }
 
 impl Pool {

@@ -13,7 +13,7 @@ use super::outcome::{JobError, JobOutcome, TimeoutPhase};
 use super::panic;
 use super::record::Record;
 use super::stamps::Stamps;
-use super::store::{self, Common, Row, Wish};
+use super::store::{self, Common, Place, Row, Wish};
 use super::work::{Call, Options, Work};
 use crate::engine::clock;
 use crate::engine::job::JobRef as Entry;
@@ -370,11 +370,21 @@ impl Raw {
     /// A job with one owner (`life` I4).
     #[inline]
     pub(crate) fn new<X: Options, C: Work>(registry: &Registry, parts: Parts<X, C>) -> Raw {
-        const {
-            assert!(offset_of!(Cell<X, C>, header) == 0);
-        }
-        let Parts { call, extra, level, is_timed, token, enqueued, is_gated, held } = parts;
-        let place = store::take(&Wish {
+        let (level, enqueued, is_gated) = (parts.level, parts.enqueued, parts.is_gated);
+        let place = store::take(&Self::wish::<X, C>(registry, level, enqueued, is_gated));
+        // SAFETY: for such a job.
+        unsafe { Self::write(place, parts) }
+    }
+
+    /// What such a job needs.
+    #[inline]
+    pub(super) fn wish<X: Options, C: Work>(
+        registry: &Registry,
+        level: u8,
+        enqueued: u64,
+        is_gated: bool,
+    ) -> Wish<'_> {
+        Wish {
             layout: Layout::new::<Cell<X, C>>(),
             registry,
             level,
@@ -383,7 +393,19 @@ impl Raw {
             // One that waits, or may wait for its next attempt, lies where it takes no more than it needs.
             is_alone: is_gated || X::HAS_RECORD,
             is_gated,
-        });
+        }
+    }
+
+    /// As [`Self::new`], in a place that was taken.
+    ///
+    /// # Safety
+    /// It was taken for such a job, once.
+    #[inline]
+    pub(super) unsafe fn write<X: Options, C: Work>(place: Place, parts: Parts<X, C>) -> Raw {
+        const {
+            assert!(offset_of!(Cell<X, C>, header) == 0);
+        }
+        let Parts { call, extra, level, is_timed, token, enqueued, is_gated, held } = parts;
         let cell = place.at.cast::<Cell<X, C>>().as_ptr();
         // SAFETY: taken just now.
         let begun = unsafe { store::common_of(place.at, place.is_alone) }.begun;
@@ -487,7 +509,7 @@ impl Raw {
     #[inline]
     pub(super) fn row(self) -> Option<Row> {
         // SAFETY: a grouped job lies in a place.
-        self.is_grouped().then(|| unsafe { Row::of(self.0.cast()) })
+        self.is_grouped().then(|| unsafe { Row::of_one(self.0.cast()) })
     }
 
     /// Takes the entry of a queued job out of its lane, if it can be found there. `false`: whoever

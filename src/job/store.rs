@@ -236,6 +236,7 @@ pub(super) struct Wish<'a> {
 }
 
 /// Memory for a job.
+#[derive(Clone, Copy)]
 pub(super) struct Place {
     pub(super) at: NonNull<u8>,
     /// Whether it has an allocation of its own.
@@ -261,7 +262,35 @@ pub(super) fn take(wish: &Wish<'_>) -> Place {
     }
 }
 
+/// Memory for up to so many jobs like this, side by side, but for one at least: the first of those
+/// places, and how many they are.
+pub(super) fn take_row(wish: &Wish<'_>, most: u32) -> (Place, u32) {
+    let place = take(wish);
+    if !place.is_grouped {
+        return (place, 1);
+    }
+    let more = FILLING.try_with(|filling| filling.take_more(span(wish.layout), most - 1));
+    (place, 1 + more.unwrap_or(0))
+}
+
+impl Place {
+    /// The place of the one that lies so many behind this one, of those that were taken together.
+    pub(super) fn nth(self, n: u32, layout: Layout) -> Place {
+        let offset = (n * span(layout)) as usize * PLACE;
+        // SAFETY: inside of the chunk, as it was taken, too.
+        Place { at: unsafe { self.at.add(offset) }, ..self }
+    }
+}
+
 impl Filling {
+    /// Takes up to so many more like the last one.
+    fn take_more(&self, span: u32, most: u32) -> u32 {
+        let next = self.next.get();
+        let more = most.min((FULL - next) / span);
+        self.next.set(next + more * span);
+        more
+    }
+
     /// A place, and whether the job is queued with the others of its chunk: two words, which come in
     /// registers.
     #[inline]
@@ -453,19 +482,17 @@ pub(super) struct Row {
 impl Row {
     /// # Safety
     /// The place is from [`take`], and grouped.
-    pub(super) unsafe fn of(place: NonNull<u8>) -> Row {
+    pub(super) unsafe fn of_one(place: NonNull<u8>) -> Row {
         // SAFETY: by contract.
         Row { chunk: unsafe { chunk_of(place) }, places: 1 << number_of(place) }
     }
 
-    /// Takes the jobs of another one over. `false`: they lie in another chunk.
-    #[inline]
-    pub(super) fn add(&mut self, other: &Row) -> bool {
-        let is_same = other.chunk == self.chunk;
-        if is_same {
-            self.places |= other.places;
-        }
-        is_same
+    /// Of jobs whose places were taken together. `None`: they are queued on their own.
+    pub(super) fn of(first: Place, count: u32, layout: Layout) -> Option<Row> {
+        let (nth, span) = (number_of(first.at), span(layout));
+        let places = (0..count).fold(0, |places, n| places | 1 << (nth + n * span));
+        // SAFETY: grouped, so it is a place.
+        first.is_grouped.then(|| Row { chunk: unsafe { chunk_of(first.at) }, places })
     }
 
     /// Queues them. `Some`: the chunk, to be put into a lane.
