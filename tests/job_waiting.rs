@@ -323,6 +323,21 @@ fn the_width_holds_while_outsiders_run_what_they_wait_for() {
     }
 }
 
+/// The one worker is on its way, and has the only permit: who waits is there already, borrows that, and
+/// runs the job. Not each time; without the loan never.
+#[test]
+fn who_waits_outside_runs_the_job_before_the_one_worker_has_come_to_itself() {
+    let pool = Pool::new(1).unwrap();
+    watchdog(&pool, || {
+        let me = std::thread::current().id();
+        until(|| {
+            // For the worker to fall asleep.
+            std::thread::sleep(Duration::from_millis(1));
+            pool.submit(|| std::thread::current().id()).wait().unwrap() == me
+        });
+    });
+}
+
 #[test]
 fn a_job_that_runs_is_waited_for_by_many_at_once() {
     at_each_width(|pool| {

@@ -22,7 +22,7 @@ use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 use models::{DEADLOCK, assert_caught, explore};
-use windlass::model::{Latch, Mask, Parker, Sleep};
+use windlass::model::{Latch, Loan, Mask, Parker, Sleep};
 
 /// What a twin leaves out.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,6 +64,14 @@ enum Without {
     LookAboveTheWidth,
     /// The second announcement of jobs that were moved.
     SecondAnnounce,
+    /// The fence between the note that a permit was missing and the look at the sources of work.
+    FenceInHandOn,
+    /// The look at the sources of work of a worker whose permit has been lent.
+    LookWithoutPermit,
+    /// Leaving in the ordinary way, when a loan cannot be given back.
+    LeavingAfterLoan,
+    /// The look whether more run than the width, after a permit was borrowed.
+    LookAtTheWidth,
 }
 
 /// A job that a worker may take once.
@@ -206,30 +214,31 @@ impl Pool {
 
     fn run_thread(&self, me: usize, mut is_claimed: bool, run: impl Fn(usize)) {
         loop {
-            if !std::mem::take(&mut is_claimed) {
-                self.sleep.park(me);
-            }
-            loop {
-                let job = if self.is_superfluous() { None } else { self.take() };
-                if let Some(job) = job {
-                    if self.without == Without::WakingTheNext {
-                        // One less that searches, and nobody notified.
-                        let _ = self.sleep.retire();
-                        self.sleep.resume();
+            if std::mem::take(&mut is_claimed) || self.sleep.park(me) {
+                loop {
+                    let job = if self.is_superfluous() { None } else { self.take() };
+                    if let Some(job) = job {
+                        if self.without == Without::WakingTheNext {
+                            // One less that searches, and nobody notified.
+                            let _ = self.sleep.retire();
+                            self.sleep.resume();
+                        } else {
+                            self.end_search();
+                        }
+                        run(job);
+                        self.sleep.start_search();
+                    } else if !self.is_stopping() {
+                        break;
+                    } else if self.has_public_work() {
+                        thread::yield_now();
                     } else {
-                        self.end_search();
+                        return self.retire();
                     }
-                    run(job);
-                    self.sleep.start_search();
-                } else if !self.is_stopping() {
-                    break;
-                } else if self.has_public_work() {
-                    thread::yield_now();
-                } else {
-                    return self.retire();
                 }
+                self.sleep.announce(me);
+            } else if self.without == Without::LookWithoutPermit {
+                continue;
             }
-            self.sleep.announce(me);
             if self.without != Without::SecondLookAtStop && self.is_stopping() {
                 self.sleep.wake_for_certain(me);
             } else if self.without != Without::SecondLook && self.has_public_work() {
@@ -294,6 +303,30 @@ impl Pool {
         }
     }
 
+    /// `Registry::enter_if_room`, with the permit, as long as `f` runs.
+    fn visit(&self, f: impl FnOnce()) {
+        let loan = if self.sleep.try_enter() {
+            None
+        } else {
+            let Some(loan) = self.sleep.borrow() else { return };
+            if self.without != Without::LookAtTheWidth && self.sleep.is_over_width() {
+                return self.give_up(Some(loan));
+            }
+            Some(loan)
+        };
+        f();
+        self.give_up(loan);
+    }
+
+    /// `Registry::give_up`.
+    fn give_up(&self, loan: Option<Loan>) {
+        if loan.is_none_or(|loan| !self.sleep.repay(loan))
+            && (loan.is_none() || self.without != Without::LeavingAfterLoan)
+        {
+            self.leave();
+        }
+    }
+
     /// `Registry::retire`.
     fn retire(&self) {
         if let Some(searching) = self.sleep.retire()
@@ -305,6 +338,9 @@ impl Pool {
 
     /// `Registry::hand_on`.
     fn hand_on(&self, searching: usize) {
+        if self.without != Without::FenceInHandOn {
+            fence(Ordering::SeqCst);
+        }
         if searching == 0 && (self.sleep.num_active() > 0 || self.has_public_work()) {
             self.notify();
         }
@@ -504,6 +540,182 @@ fn twin_permits_the_second_caller_is_forgotten() {
     });
 }
 
+// Loans: a guest with the permit of a worker that has not come to itself.
+
+/// Counts those who are at work, of whom there may be one.
+#[derive(Clone)]
+struct Room(Arc<AtomicUsize>);
+
+impl Room {
+    fn new() -> Room {
+        Room(Arc::new(AtomicUsize::new(0)))
+    }
+
+    fn work<R>(&self, f: impl FnOnce() -> R) -> R {
+        assert_eq!(self.0.fetch_add(1, Ordering::Relaxed), 0);
+        let result = f();
+        self.0.fetch_sub(1, Ordering::Relaxed);
+        result
+    }
+}
+
+/// Two submit, of whom one or both wait, in a pool of one: `JobHandle::wait`.
+fn waiters_and_a_worker(others: usize, without: Without) {
+    let pool = Pool::new(1, 2, without);
+    let room = Room::new();
+    let worker = {
+        let room = room.clone();
+        spawn(&pool, move |pool| {
+            pool.run_worker(0, |_| {
+                room.work(|| ());
+                pool.finish_one();
+            });
+        })
+    };
+    let wait = |pool: &Pool, room: &Room| {
+        pool.visit(|| {
+            if room.work(|| pool.take()).is_some() {
+                pool.finish_one();
+            }
+        });
+    };
+    let other = {
+        let room = room.clone();
+        spawn(&pool, move |pool| {
+            pool.publish(0);
+            if others > 0 {
+                wait(pool, &room);
+            }
+        })
+    };
+    pool.publish(1);
+    wait(&pool, &room);
+    join([worker, other]);
+    pool.assert_all_done();
+}
+
+#[test]
+fn loans_no_job_is_left_by_one_waiter() {
+    explore(3, || waiters_and_a_worker(0, Without::Nothing));
+}
+
+#[test]
+fn loans_no_job_is_left_by_two_waiters() {
+    explore(2, || waiters_and_a_worker(1, Without::Nothing));
+}
+
+#[test]
+fn twin_loans_nobody_looks_without_a_permit() {
+    assert_caught("twin_loans_nobody_looks_without_a_permit", DEADLOCK, 3, || {
+        waiters_and_a_worker(0, Without::LookWithoutPermit);
+    });
+}
+
+#[test]
+fn twin_loans_a_permit_is_lost() {
+    assert_caught("twin_loans_a_permit_is_lost", DEADLOCK, 3, || {
+        waiters_and_a_worker(0, Without::LeavingAfterLoan);
+    });
+}
+
+#[test]
+fn twin_loans_no_fence_before_the_look_for_others() {
+    assert_caught("twin_loans_no_fence_before_the_look_for_others", DEADLOCK, 3, || {
+        waiters_and_a_worker(0, Without::FenceInHandOn);
+    });
+}
+
+/// A guest blocks with a borrowed permit until the other job is done, whoever does that; meanwhile the
+/// worker's permit may be borrowed once more, and the first guest may give back what the second one
+/// has borrowed.
+#[test]
+fn loans_are_all_alike() {
+    explore(2, || {
+        let pool = Pool::new(1, 2, Without::Nothing);
+        let second_is_done = Arc::new(Parker::new());
+        let run = {
+            let done = Arc::clone(&second_is_done);
+            move |pool: &Pool, job: usize| {
+                if job == 1 {
+                    done.unpark();
+                }
+                pool.finish_one();
+            }
+        };
+        let worker = {
+            let run = run.clone();
+            spawn(&pool, move |pool| pool.run_worker(0, |job| run(pool, job)))
+        };
+        let first = {
+            let run = run.clone();
+            spawn(&pool, move |pool| {
+                pool.publish(0);
+                pool.visit(|| {
+                    if claim(&pool.jobs[0]) {
+                        pool.block(|| second_is_done.park());
+                        run(pool, 0);
+                    }
+                });
+            })
+        };
+        pool.publish(1);
+        pool.visit(|| {
+            if claim(&pool.jobs[1]) {
+                run(&pool, 1);
+            }
+        });
+        join([worker, first]);
+        pool.assert_all_done();
+    });
+}
+
+/// A worker is summoned, above the width; guests are not to come in its place, nor instead of it.
+fn a_guest_meets_a_summons(without: Without) {
+    let pool = Pool::new(1, 0, without);
+    let room = Room::new();
+    let broadcast = Arc::new(AtomicUsize::new(0));
+    let worker = {
+        let broadcast = Arc::clone(&broadcast);
+        spawn(&pool, move |pool| {
+            let has_broadcast = || broadcast.load(Ordering::Acquire) == 1;
+            loop {
+                if pool.sleep.park(0) {
+                    if has_broadcast() {
+                        broadcast.store(2, Ordering::Release);
+                        return pool.retire();
+                    }
+                    pool.sleep.announce(0);
+                }
+                if has_broadcast() {
+                    pool.sleep.wake_for_certain(0);
+                }
+            }
+        })
+    };
+    let guest = {
+        let room = room.clone();
+        spawn(&pool, move |pool| pool.visit(|| room.work(|| ())))
+    };
+    broadcast.fetch_add(1, Ordering::Release);
+    pool.sleep.wake_for_certain(0);
+    pool.visit(|| room.work(|| ()));
+    join([worker, guest]);
+    assert_eq!(broadcast.load(Ordering::Acquire), 2);
+    assert_eq!((pool.sleep.num_active(), pool.sleep.num_searching()), (0, 0));
+}
+
+#[test]
+fn loans_keep_to_the_width() {
+    explore(2, || a_guest_meets_a_summons(Without::Nothing));
+}
+
+#[test]
+fn twin_loans_above_the_width() {
+    assert_caught("twin_loans_above_the_width", "assertion `left == right` failed", 2, || {
+        a_guest_meets_a_summons(Without::LookAtTheWidth);
+    });
+}
+
 // Stop: every worker ends, and what was queued is done first (P7).
 
 fn work_and_stop(workers: usize, without: Without) {
@@ -590,7 +802,7 @@ fn summons(workers: usize, without: Without) {
             let has_broadcast = || me == wanted && broadcast.load(Ordering::Acquire) == 1;
             // As `run_worker`, with a broadcast beside the jobs.
             loop {
-                pool.sleep.park(me);
+                assert!(pool.sleep.park(me));
                 if has_broadcast() {
                     broadcast.store(2, Ordering::Release);
                     pool.stop();
@@ -645,7 +857,7 @@ fn summons_while_a_claim_is_on_its_way(without: Without) {
         let wanted = Arc::clone(&wanted);
         spawn(&pool, move |pool| {
             loop {
-                pool.sleep.park(0);
+                assert!(pool.sleep.park(0));
                 if pool.is_stopping() {
                     return pool.retire();
                 }
@@ -662,7 +874,7 @@ fn summons_while_a_claim_is_on_its_way(without: Without) {
         let wanted = Arc::clone(&wanted);
         spawn(&pool, move |pool| {
             loop {
-                pool.sleep.park(1);
+                assert!(pool.sleep.park(1));
                 if wanted.swap(false, Ordering::AcqRel) {
                     return pool.retire();
                 }
@@ -901,7 +1113,7 @@ fn a_batch_is_moved(without: Without) {
         let (lanes, met) = (Arc::clone(&lanes), Arc::clone(&met));
         spawn(&pool, move |pool| {
             loop {
-                pool.sleep.park(me);
+                assert!(pool.sleep.park(me));
                 while let Some(_job) = lanes.take(pool, me) {
                     pool.end_search();
                     let (begun, condvar) = &*met;
@@ -962,7 +1174,7 @@ fn lanes_no_job_is_hidden_by_a_mask_that_is_cleared() {
             let lanes = Arc::clone(&lanes);
             spawn(&pool, move |pool| {
                 loop {
-                    pool.sleep.park(0);
+                    assert!(pool.sleep.park(0));
                     while lanes.take(pool, 0).is_some() {
                         pool.end_search();
                         pool.finish_one();

@@ -715,6 +715,89 @@ fn a_pool_is_dropped_while_a_waiter_runs_a_job() {
     }
 }
 
+/// In a pool of one a thread outside waits for a job for which the worker was woken, and may borrow
+/// that one's permit; another one comes with something else meanwhile.
+fn a_waiter_borrows(other: impl Fn(Pool, Shared) + Copy + Send + Sync + 'static) {
+    explore(move || {
+        let (pool, ledger) = (pool(1), ledger());
+        let other = {
+            let (pool, ledger) = (pool.clone(), Shared::clone(&ledger));
+            thread::spawn(move || other(pool, ledger))
+        };
+        let result = match pool.try_submit(call(&ledger, || thread::yield_now())) {
+            Ok(handle) => handle.wait(),
+            Err(_) => Err(JobError::Rejected),
+        };
+        ledger.enter(result);
+        other.join().unwrap();
+        assert!(pool.wait_idle(FOR_EVER));
+        ledger.assert_conserved(&pool);
+    });
+}
+
+#[test]
+fn a_waiter_borrows_while_another_one_waits() {
+    a_waiter_borrows(|pool, ledger| {
+        for _ in 0..2 {
+            ledger.wait(pool.submit(call(&ledger, || ())));
+        }
+    });
+}
+
+#[test]
+fn a_waiter_borrows_while_jobs_are_left_behind() {
+    a_waiter_borrows(|pool, ledger| {
+        let levels = [Priority::Background, Priority::High];
+        for level in levels {
+            let job = pool.job("left").priority(level);
+            job.submit(call(&ledger, || thread::yield_now())).detach_after(&ledger);
+        }
+    });
+}
+
+#[test]
+fn a_waiter_borrows_while_another_one_enters() {
+    a_waiter_borrows(|pool, _| {
+        pool.install(|| windlass::join(|| thread::yield_now(), || ()));
+        assert_eq!(pool.broadcast(|cx| cx.index()), [0]);
+    });
+}
+
+#[test]
+fn a_waiter_borrows_while_the_pool_shuts_down() {
+    for how in MODES {
+        a_waiter_borrows(move |pool, _| {
+            let report = pool.shutdown(how, FOR_EVER);
+            assert!(report.threads_ended, "{report:?}");
+        });
+    }
+}
+
+/// Its job waits for another one, so that the permit goes on before the worker has noticed.
+#[test]
+fn a_waiter_borrows_and_blocks() {
+    explore(|| {
+        let (pool, ledger) = (pool(1), ledger());
+        let (sender, receiver) = shuttle::sync::mpsc::channel::<JobHandle<Token>>();
+        let inner = Shared::clone(&ledger);
+        let handle = pool.submit(call(&ledger, move || {
+            let mut other = receiver.recv().unwrap();
+            inner.enter(other.wait_timeout(FOR_EVER).unwrap());
+        }));
+        let other = {
+            let (pool, ledger) = (pool.clone(), Shared::clone(&ledger));
+            thread::spawn(move || {
+                sender.send(pool.submit(call(&ledger, || ()))).unwrap();
+                ledger.wait(pool.submit(call(&ledger, || ())));
+            })
+        };
+        ledger.wait(handle);
+        other.join().unwrap();
+        assert!(pool.wait_idle(FOR_EVER));
+        ledger.assert_conserved(&pool);
+    });
+}
+
 #[test]
 fn a_pool_is_dropped_by_a_job_of_its_own() {
     explore(|| {
@@ -838,6 +921,21 @@ fn the_toy_waits() {
 #[should_panic(expected = "deadlock")]
 fn twin_the_toy_waits_without_an_answer() {
     explore(|| toy(false));
+}
+
+/// The scenarios of borrowed permits are worth their time only if there are some. In a pool of one the
+/// job of a waiter has no other way to the waiter's thread.
+#[test]
+fn a_waiter_outside_of_a_pool_of_one_runs_its_job_or_does_not() {
+    static RAN: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+    explore(|| {
+        let pool = pool(1);
+        let runner = pool.submit(|| thread::current().id()).wait().unwrap();
+        add(&RAN[usize::from(runner == thread::current().id())]);
+    });
+    let ran = RAN.each_ref().map(|count| count.load(Relaxed));
+    let schedules: usize = ran.iter().sum();
+    assert!(ran.iter().all(|&times| times * 50 > schedules), "{ran:?}");
 }
 
 /// The scenarios are worth their time only if cancels come at all times.

@@ -172,6 +172,17 @@ impl Registry {
         }
     }
 
+    /// A searcher has given up, and nobody was woken for the jobs that are there. Whoever has queued
+    /// one meanwhile has relied on the searcher, and asked nobody to make way.
+    #[cold]
+    pub(crate) fn make_way_after_search(&self) {
+        if self.sleep.word().searching() == 0
+            && let Some(level) = self.lanes.top()
+        {
+            self.make_way_for(level);
+        }
+    }
+
     /// Workers that have made way may go on: the lanes above them are empty.
     #[inline]
     pub(crate) fn call_back(&self) {

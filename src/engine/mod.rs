@@ -20,7 +20,8 @@
 //! | `search` | the main loop, stealing, waiting | `worker`, `registry` |
 //! | `signal` | what threads without a seat wait on, the first panic of several | `sync`, `unwind` |
 //! | `wait` | waiting for what is neither a fork nor a task | `worker`, `registry` |
-//! | `registry` | the shared state of a pool, guests, the injector, the end | all above |
+//! | `guest` | callers from outside: their permits and seats | `registry`, `lanes` |
+//! | `registry` | the shared state of a pool, the injector, the end | all above |
 //!
 //! `README.md` in this folder is the maintainer's map: vocabulary, protocols, races, rejected
 //! designs.
@@ -28,6 +29,7 @@
 pub(crate) mod clock;
 pub(crate) mod crew;
 pub(crate) mod forked;
+pub(crate) mod guest;
 pub(crate) mod job;
 pub(crate) mod lanes;
 pub(crate) mod latch;

@@ -39,6 +39,14 @@ impl Sleep {
     pub fn try_enter(&self) -> bool {
         self.0.try_enter()
     }
+    /// As [`sleep::Loan`].
+    pub fn borrow(&self) -> Option<Loan> {
+        self.0.borrow().map(Loan)
+    }
+    #[must_use]
+    pub fn repay(&self, loan: Loan) -> bool {
+        self.0.repay(loan.0)
+    }
     #[must_use]
     pub fn leave(&self) -> Option<usize> {
         self.0.leave()
@@ -81,10 +89,15 @@ impl Sleep {
     pub fn retire(&self) -> Option<usize> {
         self.0.retire()
     }
-    pub fn park(&self, index: usize) {
-        self.0.park(index);
+    #[must_use]
+    pub fn park(&self, index: usize) -> bool {
+        self.0.park(index)
     }
 }
+
+/// [`sleep::Loan`].
+#[derive(Clone, Copy, Debug)]
+pub struct Loan(sleep::Loan);
 
 /// [`latch::Latch`].
 #[derive(Debug)]

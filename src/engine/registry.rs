@@ -8,7 +8,7 @@ use super::signal::{IdleWaiters, Signal};
 use super::sleep::{Notified, Sleep};
 use super::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, fence, lock};
 use super::unwind;
-use super::worker::{Belonging, Seated, Worker, context};
+use super::worker::{Belonging, Worker, context};
 use crossbeam_deque::{Injector, Steal};
 use crossbeam_utils::CachePadded;
 use std::any::Any;
@@ -33,9 +33,9 @@ pub(crate) struct Registry {
     /// The pool's regular threads, the spare ones, the reserved ones, then the guests' seats.
     workers: Box<[Worker]>,
     width: usize,
-    first_guest: usize,
+    pub(super) first_guest: usize,
     /// One bit a guest seat, set while it is free.
-    free_seats: Box<[AtomicU64]>,
+    pub(super) free_seats: Box<[AtomicU64]>,
     injector: Injector<JobRef>,
     /// Jobs that a leapfrogging waiter took from its thief a moment too late. Nearly always empty.
     returned: Mutex<Vec<JobRef>>,
@@ -185,53 +185,6 @@ impl Registry {
 
     // ---- getting in
 
-    /// Runs `op` on the calling thread if it is in this pool already; else as a guest; else, when
-    /// every permit is taken, on one of the pool's threads while the caller blocks.
-    #[inline]
-    pub(crate) fn enter<R: Send>(&self, op: impl FnOnce(&Worker) -> R + Send) -> R {
-        Worker::with_seat_in(self, |seat| match seat {
-            Some(worker) => op(worker),
-            None => self.enter_as_guest(op),
-        })
-    }
-
-    fn enter_as_guest<R: Send>(&self, op: impl FnOnce(&Worker) -> R + Send) -> R {
-        self.check_not_forked();
-        if self.sleep.try_enter() {
-            match self.claim_seat() {
-                Some(worker) => {
-                    // SAFETY: the seat is ours until `guest` is dropped, on return or unwind.
-                    let guest = unsafe { Guest::new(worker) };
-                    return op(guest.worker);
-                }
-                None => self.leave(),
-            }
-        }
-        self.inject_and_wait(op)
-    }
-
-    fn claim_seat(&self) -> Option<&Worker> {
-        for (word, free) in self.free_seats.iter().enumerate() {
-            let mut bits = free.load(Ordering::Relaxed);
-            while bits != 0 {
-                let bit = bits & bits.wrapping_neg();
-                // Acquire pairs with the Release of the guest who left: its stack is ours now.
-                bits = free.fetch_and(!bit, Ordering::Acquire);
-                if bits & bit != 0 {
-                    let seat = self.first_guest + word * 64 + bit.trailing_zeros() as usize;
-                    return Some(&self.workers[seat]);
-                }
-            }
-        }
-        None
-    }
-
-    fn free_seat(&self, worker: &Worker) {
-        let seat = worker.index() as usize - self.first_guest;
-        // Release pairs with the Acquire in `claim_seat`.
-        self.free_seats[seat / 64].fetch_or(1 << (seat % 64), Ordering::Release);
-    }
-
     /// Gives a permit back. If work was held back for lack of permits, wakes a worker for it.
     pub(crate) fn leave(&self) {
         if let Some(searching) = self.sleep.leave() {
@@ -250,6 +203,9 @@ impl Registry {
     /// Somebody found every permit taken, and one is free now.
     #[cold]
     fn hand_on(&self, is_searched: bool) {
+        // Pairs with the fence in `notify`: whoever has relied on the note, which another has left and
+        // we have taken down, has made work visible that we see. The work of that other one may be gone.
+        fence(Ordering::SeqCst);
         let someone_runs = self.sleep.word().active() > 0;
         if !is_searched && (someone_runs || self.has_public_work()) {
             self.notify();
@@ -264,7 +220,7 @@ impl Registry {
     /// permit comes back while it is still queued. (The threads may all be blocked in other pools,
     /// waiting for what we hold there.)
     #[cold]
-    fn inject_and_wait<R: Send>(&self, op: impl FnOnce(&Worker) -> R + Send) -> R {
+    pub(super) fn inject_and_wait<R: Send>(&self, op: impl FnOnce(&Worker) -> R + Send) -> R {
         let mut op = Some(op);
         let mut result = None;
         let mut run = |worker: &Worker| {
@@ -297,15 +253,10 @@ impl Registry {
         self.inject(JobRef { data: Arc::into_raw(Arc::clone(call)).cast(), run: Call::run });
         loop {
             // Either there is a permit, or whoever gives one back is told to look at `callers`.
-            if self.sleep.enter_or_defer() {
-                match self.claim_seat() {
-                    Some(worker) => {
-                        // SAFETY: the seat and the permit are ours until the guest is dropped.
-                        let guest = unsafe { Guest::new(worker) };
-                        call.run_once(guest.worker);
-                    }
-                    None => self.leave(),
-                }
+            if self.sleep.enter_or_defer()
+                && let Some(guest) = self.seat_guest(None)
+            {
+                call.run_once(guest.worker());
             }
             // Only the wait itself lends our places in other pools: a call that runs here needs them.
             if blocking(|| call.signal.wait()) {
@@ -475,11 +426,13 @@ impl Registry {
     }
 
     /// A searcher finds no more, on which others may have relied: also those who would have woken a
-    /// reserved thread.
-    pub(crate) fn hand_on_search(&self) {
-        if !self.notify() && self.lanes.top().is_some_and(|level| self.crew.serves(level)) {
+    /// reserved thread. Returns whether another one was woken.
+    pub(crate) fn hand_on_search(&self) -> bool {
+        let is_woken = self.notify();
+        if !is_woken && self.lanes.top().is_some_and(|level| self.crew.serves(level)) {
             self.wake_reserved();
         }
+        is_woken
     }
 
     /// Makes sure that a job is seen which was queued on this level.
@@ -600,34 +553,6 @@ impl Drop for Registry {
             // SAFETY: whoever queued it has returned, so it touches nothing but itself.
             unsafe { (stale.run)(stale.data, &self.workers[0]) };
         }
-    }
-}
-
-/// A caller from outside who takes part: holds a permit and a seat.
-struct Guest<'a> {
-    worker: &'a Worker,
-    seated: Option<Seated>,
-}
-
-impl<'a> Guest<'a> {
-    /// # Safety
-    /// The caller has just claimed the seat and a permit; the guest gives both back.
-    unsafe fn new(worker: &'a Worker) -> Self {
-        worker.sit_down();
-        worker.set_busy(true);
-        // SAFETY: held until the guest drops.
-        Guest { worker, seated: Some(unsafe { Seated::new(worker) }) }
-    }
-}
-
-impl Drop for Guest<'_> {
-    fn drop(&mut self) {
-        drop(self.seated.take());
-        self.worker.set_busy(false);
-        self.worker.stand_up();
-        let registry = self.worker.registry();
-        registry.free_seat(self.worker);
-        registry.leave();
     }
 }
 

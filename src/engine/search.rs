@@ -37,25 +37,25 @@ impl Worker {
         let me = self.index() as usize;
         let mut is_claimed = is_spare;
         loop {
-            if !std::mem::take(&mut is_claimed) {
-                registry.sleep.park(me);
-            }
-            // Claimed: awake, with a permit, and counted as a searcher.
-            loop {
-                if let Some(job) = self.search() {
-                    registry.end_search();
-                    self.run_in_a_row(job);
-                    registry.sleep.start_search();
-                } else if !registry.is_stopping() {
-                    break;
-                } else if registry.has_public_work() || self.has_broadcast() {
-                    sync::thread::yield_now();
-                } else {
-                    return registry.retire();
+            if std::mem::take(&mut is_claimed) || registry.sleep.park(me) {
+                // Claimed: awake, with a permit, and counted as a searcher.
+                loop {
+                    if let Some(job) = self.search() {
+                        registry.end_search();
+                        self.run_in_a_row(job);
+                        registry.sleep.start_search();
+                    } else if !registry.is_stopping() {
+                        break;
+                    } else if registry.has_public_work() || self.has_broadcast() {
+                        sync::thread::yield_now();
+                    } else {
+                        return registry.retire();
+                    }
                 }
+                registry.sleep.announce(me);
             }
-            registry.sleep.announce(me);
-            // The last look, at every source of work.
+            // The last look, at every source of work. Of a worker whose permit has been lent, it is the
+            // first, and it has been counted as a searcher until now.
             self.ask_the_busy(None);
             if registry.is_stopping() {
                 // `stop` may have counted its sleepers before we became one.
@@ -64,8 +64,8 @@ impl Worker {
                 // Most likely ourselves. Or another sleeper, whose summoner found all claimed by
                 // others, one of which then took us instead.
                 registry.sleep.wake_for_certain(summoned);
-            } else if registry.has_public_work() {
-                registry.hand_on_search();
+            } else if registry.has_public_work() && !registry.hand_on_search() {
+                registry.make_way_after_search();
             }
             registry.tell_idle();
         }

@@ -11,6 +11,12 @@
 //!     claims that have not found their sleeper yet. So a claim always finds one.
 //! I4. Whoever makes work visible calls [`Sleep::notify`] after; whoever goes to sleep looks at
 //!     every source of work between [`Sleep::announce`] and [`Sleep::park`].
+//! I5. A bed is `LENT` when a guest has borrowed the permit of a sleeper that was claimed and has not
+//!     come to itself: the permit is the guest's, and the sleeper counts as searching all the same.
+//!     So `active` is the threads that hold a permit, the beds that are `CLAIMED`, and the claims that
+//!     have not found their bed yet; `searching` is the awake workers that search, the beds that are
+//!     `CLAIMED` or `LENT`, and those claims. Permits are all alike: whoever has one may give it back
+//!     into any bed that is `LENT`.
 
 use super::park::Parker;
 use super::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
@@ -19,6 +25,7 @@ use crossbeam_utils::CachePadded;
 const AWAKE: u32 = 0;
 const ASLEEP: u32 = 1;
 const CLAIMED: u32 = 2;
+const LENT: u32 = 3;
 
 /// The packed word, most significant first: `deferred:1, unused:15, sleeping:16, searching:16,
 /// active:16`.
@@ -66,6 +73,19 @@ struct Bed {
     /// start.
     cpu: AtomicUsize,
 }
+
+impl Bed {
+    /// AcqRel: who finds a state sees what came before it: a claim the store of ASLEEP, the worker the
+    /// claim, a guest the word of the claim that it borrows from.
+    fn moves(&self, from: u32, to: u32) -> bool {
+        self.state.load(Ordering::Relaxed) == from
+            && self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// The bed that a guest's permit was borrowed from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loan(usize);
 
 /// See the module.
 pub(crate) struct Sleep {
@@ -152,6 +172,23 @@ impl Sleep {
                 Err(now) => word = now,
             }
         }
+    }
+
+    /// A guest that has found every permit taken asks for that of a worker which has been claimed and
+    /// has not come to itself. `Some`: the permit is the guest's, to be given back by
+    /// [`Self::give_back`], or by [`Self::leave`] when that is too late.
+    pub(crate) fn borrow(&self) -> Option<Loan> {
+        if self.word().searching() == 0 {
+            return None;
+        }
+        self.beds.iter().position(|bed| bed.moves(CLAIMED, LENT)).map(Loan)
+    }
+
+    /// Gives a permit back to the worker that it was borrowed from, which has not noticed; or to
+    /// another claim on the same worker, which is as good (I5). `false`: it has noticed.
+    #[must_use]
+    pub(crate) fn repay(&self, loan: Loan) -> bool {
+        self.beds[loan.0].moves(LENT, CLAIMED)
     }
 
     /// A guest, or a waiter that is about to park, gives its permit back. `Some`: somebody found
@@ -277,11 +314,7 @@ impl Sleep {
 
     fn claim(&self, index: usize) -> bool {
         let bed = &self.beds[index];
-        // AcqRel pairs with the worker's store of ASLEEP and its load of CLAIMED in `park`.
-        let won = bed
-            .state
-            .compare_exchange(ASLEEP, CLAIMED, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok();
+        let won = bed.moves(ASLEEP, CLAIMED);
         if won {
             bed.parker.unpark();
         }
@@ -307,8 +340,13 @@ impl Sleep {
     pub(crate) fn announce(&self, index: usize) {
         // Before the word, so that a claim finds it (I3); the word's Release half publishes it.
         self.beds[index].state.store(ASLEEP, Ordering::Relaxed);
+        self.lie_down(SEARCHING + ACTIVE);
+    }
+
+    /// A worker whose bed says so counts as a sleeper from now on, and no more as what it `was`.
+    fn lie_down(&self, was: u64) {
         let mut word = self.word();
-        while let Err(now) = self.swap_word(word, Word(word.0 - SEARCHING - ACTIVE + SLEEPING)) {
+        while let Err(now) = self.swap_word(word, Word(word.0 - was + SLEEPING)) {
             word = now;
         }
         // Pairs with the fence in `notify`.
@@ -322,14 +360,26 @@ impl Sleep {
         self.leave()
     }
 
-    /// Sleeps until claimed; the caller is a searcher then.
-    pub(crate) fn park(&self, index: usize) {
+    /// Sleeps until claimed; the caller is a searcher then. `false`: its permit has been lent, and it
+    /// has announced itself again, so that it looks once more at every source of work, for which
+    /// others have relied on it, and parks again.
+    #[must_use]
+    pub(crate) fn park(&self, index: usize) -> bool {
         let bed = &self.beds[index];
-        // Acquire pairs with the Release half of the CAS in `claim`.
-        while bed.state.load(Ordering::Acquire) != CLAIMED {
-            bed.parker.park();
+        loop {
+            // Relaxed: the exchanges acquire.
+            match bed.state.load(Ordering::Relaxed) {
+                CLAIMED if bed.moves(CLAIMED, AWAKE) => return true,
+                // The guest has the permit, so `active` stays.
+                LENT if bed.moves(LENT, ASLEEP) => {
+                    self.lie_down(SEARCHING);
+                    return false;
+                }
+                // A guest was faster.
+                CLAIMED | LENT => {}
+                _ => bed.parker.park(),
+            }
         }
-        bed.state.store(AWAKE, Ordering::Relaxed);
     }
 
     /// Whether worker `index` sleeps and nobody has claimed it.

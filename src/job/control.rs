@@ -30,20 +30,28 @@ impl Raw {
     /// # Safety
     /// The caller has claimed the job, and owns a reference to it.
     pub(crate) unsafe fn run_here(self) {
-        let run = self.header().vtable.run_claimed;
-        let data = self.0.as_ptr().cast_const().cast::<()>();
-        let entry = Entry { data, run };
         let is_run = Worker::with_current(|worker| {
             let worker = worker.filter(|worker| self.is_in(worker.registry()));
-            worker.map(|worker| worker.run_plain(entry)).is_some()
+            // SAFETY: by contract.
+            worker.map(|worker| unsafe { self.run_on(worker) }).is_some()
         });
         if is_run {
             return;
         }
         // Until we are out of it again (L7).
         let registry = self.registry();
-        registry.enter(move |worker| worker.run_plain(entry));
+        // SAFETY: by contract.
+        registry.enter(move |worker| unsafe { self.run_on(worker) });
         registry.tell_idle();
+    }
+
+    /// As [`Self::run_here`], on the worker that the calling thread is.
+    ///
+    /// # Safety
+    /// As there.
+    pub(super) unsafe fn run_on(self, worker: &Worker) {
+        let run = self.header().vtable.run_claimed;
+        worker.run_plain(Entry { data: self.0.as_ptr().cast_const().cast::<()>(), run });
     }
 
     /// Runs a job that was made to be queued and has not been, unless it has been ended meanwhile.

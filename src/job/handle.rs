@@ -12,13 +12,14 @@ use super::waiter::{Task, Waiter};
 use crate::Priority;
 use crate::bridge::block_on::Helping;
 use crate::engine::job::JobRef as Entry;
+use crate::engine::registry::Registry;
 use crate::engine::wait;
 use crate::engine::worker::Worker;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -49,8 +50,9 @@ pub struct JobHandle<T> {
     /// Whether the result has been taken.
     is_taken: bool,
     cancels: bool,
-    /// Whether the submission has woken a worker: so there was room for one more at work.
-    had_room: bool,
+    /// The pool, if the submission has woken a worker: so there was room for one more at work, and
+    /// whoever waits may run the job if there still is.
+    room: Option<Weak<Registry>>,
     /// Who is told when the job has ended: a thread that waits, a task that awaits.
     waiter: Option<Arc<Told<Waiter>>>,
     task: Option<Arc<Told<Task>>>,
@@ -69,9 +71,9 @@ impl<T> std::panic::RefUnwindSafe for JobHandle<T> {}
 impl<T> JobHandle<T> {
     /// # Safety
     /// The job's output is a `T`, and this is its only handle, made with it.
-    pub(super) unsafe fn new(job: Raw, had_room: bool) -> Self {
+    pub(super) unsafe fn new(job: Raw, room: Option<Weak<Registry>>) -> Self {
         let (is_taken, cancels, waiter, task) = (false, false, None, None);
-        JobHandle { job, is_taken, cancels, had_room, waiter, task, marker: PhantomData }
+        JobHandle { job, is_taken, cancels, room, waiter, task, marker: PhantomData }
     }
 
     /// Waits for the job to end, and returns its result.
@@ -259,13 +261,21 @@ impl<T> JobHandle<T> {
     #[cold]
     #[track_caller]
     fn run_or_wait(&mut self) {
-        // One with a limit in time only if that is certain to begin now: from outside it might have to
-        // wait for a permit.
-        let may_run = (self.had_room && !self.job.is_timed()) || self.job.is_here();
+        let is_run = if self.job.is_here() { self.run() } else { self.run_if_room() };
         // Or it waits to be tried again.
-        if !(may_run && self.run() && self.is_finished()) {
+        if !(is_run && self.is_finished()) {
             self.block(None);
         }
+    }
+
+    /// Runs the job here and now, from outside of its pool, if that was about to begin with it, or has
+    /// room for one more.
+    fn run_if_room(&mut self) -> bool {
+        let room = self.room.take().and_then(|room| room.upgrade());
+        // One with a limit in time may end before its closure does, and the wait with it.
+        let Some(pool) = room.filter(|_| !self.job.is_timed()) else { return false };
+        let _helping = Helping::set(false);
+        self.with_ref(|job| job.run_if_room(&pool))
     }
 
     /// Runs the job here and now, if it is queued, the calling thread is in its pool, and is about to

@@ -3,18 +3,43 @@
 use super::context::Context;
 use super::life::Phase;
 use super::reference::JobRef;
+use crate::engine::registry::Registry;
+use crate::engine::worker::Worker;
 
 impl JobRef {
     /// Runs the job here and now, in its pool. `false`: it is not queued, or somebody else takes it.
     pub(super) fn run_now(&self) -> bool {
-        let job = self.raw();
-        let is_ours =
-            job.phase() == Phase::Queued && job.claim_beside(|life| life.claim(job.is_timed()));
+        let is_ours = self.claim_queued();
         if is_ours {
             // SAFETY: claimed, and we are a reference.
-            unsafe { job.run_here() };
+            unsafe { self.raw().run_here() };
         }
         is_ours
+    }
+
+    /// As [`Self::run_now`], on a thread outside of the pool, `registry`, if that has room for it. The
+    /// room comes first: a job that is claimed must be run, and might have to wait for it.
+    pub(super) fn run_if_room(&self, registry: &Registry) -> bool {
+        let job = self.raw();
+        let run = |worker: &Worker| {
+            let is_ours = self.claim_queued();
+            if is_ours {
+                // SAFETY: claimed, and we are a reference.
+                unsafe { job.run_on(worker) };
+            }
+            is_ours
+        };
+        let is_run = job.phase() == Phase::Queued
+            && registry.enter_if_room(job.level(), run).is_some_and(|is_run| is_run);
+        if is_run {
+            registry.tell_idle();
+        }
+        is_run
+    }
+
+    fn claim_queued(&self) -> bool {
+        let job = self.raw();
+        job.phase() == Phase::Queued && job.claim_beside(|life| life.claim(job.is_timed()))
     }
 
     /// As [`Self::run_now`], on a thread of the pool, which waits for the job.

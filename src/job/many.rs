@@ -40,7 +40,7 @@ fn queue_many<T, F>(
             let raw = unsafe { Raw::write(first.nth(nth, wish.layout), parts) };
             raw.list_in_order(board);
             // SAFETY: the job's output is the closure's, and this is its handle.
-            unsafe { JobHandle::new(raw, false) }
+            unsafe { JobHandle::new(raw, None) }
         }));
         let entry = match Row::of(first, count, wish.layout) {
             // SAFETY: they have not been queued, and their handles are kept.

@@ -30,9 +30,9 @@ pub(crate) fn queue_step(
         held: Held::NONE,
     };
     let raw = Raw::new(registry, parts);
-    let had_room = queue(registry, level, raw);
+    queue(registry, level, raw);
     // SAFETY: the job's output is `()`, and this is its only handle.
-    let handle: JobHandle<()> = unsafe { JobHandle::new(raw, had_room) };
+    let handle: JobHandle<()> = unsafe { JobHandle::new(raw, None) };
     // A shutdown whose look into the lanes has missed it is seen here, as in `accept`.
     if Board::of(registry).mode() >= Mode::Discarding {
         handle.abandon();
