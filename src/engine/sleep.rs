@@ -139,8 +139,10 @@ impl Sleep {
     /// the end of a pool all its threads are woken, and there may be none but searchers above the
     /// width. Each would leave the last job to the others.
     pub(crate) fn is_at_work_in_full(&self) -> bool {
+        // A guest with a borrowed permit is at work, and the worker counts as searching (I5).
+        let lent = self.beds.iter().filter(|bed| bed.state.load(Ordering::Relaxed) == LENT).count();
         let word = self.word();
-        word.active().saturating_sub(word.searching()) >= self.width
+        (word.active() + lent).saturating_sub(word.searching()) >= self.width
     }
 
     // ---- permits

@@ -86,8 +86,9 @@ impl<T> JobHandle<T> {
     ///
     /// # Blocking
     /// Until the job has ended. A job that has not started is run here and now, by the calling
-    /// thread, if that is a worker of the pool, or if there is room for one more and the job has no limit
-    /// in time; nothing else is. While
+    /// thread, if that is a worker of the pool. So it is outside of the pool if a worker was woken for
+    /// the job, which has no limit in time, and there is room for one more, or that worker has not come
+    /// to itself yet: the calling thread takes its place meanwhile. Nothing else is run here. While
     /// a worker waits for a job that others run, another thread takes its place, so jobs may wait
     /// for jobs to any depth, and a lock that is held across the wait is not asked for by foreign
     /// work on this thread. The job itself must not need it.
