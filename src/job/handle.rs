@@ -50,13 +50,21 @@ pub struct JobHandle<T> {
     /// Whether the result has been taken.
     is_taken: bool,
     cancels: bool,
-    /// The pool, if the submission has woken a worker: so there was room for one more at work, and
-    /// whoever waits may run the job if there still is.
-    room: Option<Weak<Registry>>,
-    /// Who is told when the job has ended: a thread that waits, a task that awaits.
-    waiter: Option<Arc<Told<Waiter>>>,
+    /// For a thread that waits. In a box, as most handles need none and there may be many.
+    wait: Option<Box<Wait>>,
+    /// The task that awaits the job, and is told when it has ended.
     task: Option<Arc<Told<Task>>>,
     marker: PhantomData<T>,
+}
+
+const _: () = assert!(size_of::<JobHandle<()>>() <= 4 * size_of::<usize>());
+
+enum Wait {
+    /// The submission has woken a worker of this pool: so there was room for one more at work, and a
+    /// thread that waits may run the job if there still is.
+    Room(Weak<Registry>),
+    /// A thread waits, or has waited, and is told when the job has ended.
+    Told(Arc<Told<Waiter>>),
 }
 
 // SAFETY: a handle is a pointer to a job, which may be used from any thread, and it moves the
@@ -72,8 +80,9 @@ impl<T> JobHandle<T> {
     /// # Safety
     /// The job's output is a `T`, and this is its only handle, made with it.
     pub(super) unsafe fn new(job: Raw, room: Option<Weak<Registry>>) -> Self {
-        let (is_taken, cancels, waiter, task) = (false, false, None, None);
-        JobHandle { job, is_taken, cancels, room, waiter, task, marker: PhantomData }
+        let (is_taken, cancels, task) = (false, false, None);
+        let wait = room.map(|room| Box::new(Wait::Room(room)));
+        JobHandle { job, is_taken, cancels, wait, task, marker: PhantomData }
     }
 
     /// Waits for the job to end, and returns its result.
@@ -271,10 +280,11 @@ impl<T> JobHandle<T> {
 
     /// Runs the job here and now, from outside of its pool, if that was about to begin with it, or has
     /// room for one more.
-    fn run_if_room(&mut self) -> bool {
-        let room = self.room.take().and_then(|room| room.upgrade());
+    fn run_if_room(&self) -> bool {
+        let Some(Wait::Room(pool)) = self.wait.as_deref() else { return false };
         // One with a limit in time may end before its closure does, and the wait with it.
-        let Some(pool) = room.filter(|_| !self.job.is_timed()) else { return false };
+        let pool = if self.job.is_timed() { None } else { pool.upgrade() };
+        let Some(pool) = pool else { return false };
         let _helping = Helping::set(false);
         self.with_ref(|job| job.run_if_room(&pool))
     }
@@ -313,11 +323,12 @@ impl<T> JobHandle<T> {
         if wait::spin_since(enqueued, || job.header().life.is_finished()) {
             return;
         }
-        if self.waiter.is_none() {
-            self.waiter = job.header().life.attach_new(Waiter::new());
+        if !matches!(self.wait.as_deref(), Some(Wait::Told(_))) {
+            let waiter = job.header().life.attach_new(Waiter::new());
+            self.wait = waiter.map(|waiter| Box::new(Wait::Told(waiter)));
         }
         // If there is none, the job has ended.
-        if let Some(waiter) = &self.waiter {
+        if let Some(Wait::Told(waiter)) = self.wait.as_deref() {
             waiter.block(deadline);
         }
     }
