@@ -650,12 +650,39 @@ fn twin_loans_a_permit_is_lost() {
     });
 }
 
-/// A guest blocks with a borrowed permit until the other job is done, whoever does that; meanwhile the
-/// worker's permit may be borrowed once more, and the first guest may give back what the second one
-/// has borrowed.
+/// One bed is lent twice, to the second guest while the first one blocks; whoever gives back first.
 #[test]
 fn loans_are_all_alike() {
-    explore(2, || {
+    for first_comes_first in [true, false] {
+        explore(1, move || {
+            let sleep = Sleep::new(1, 0);
+            let counts = || (sleep.num_active(), sleep.num_searching(), sleep.num_sleeping());
+            assert!(!sleep.notify());
+            let first = sleep.borrow().unwrap();
+            assert_eq!(sleep.leave(), None);
+            // The worker comes to itself, lies down again, and is claimed for other work.
+            assert!(!sleep.park(0));
+            assert_eq!(counts(), (0, 0, 1));
+            assert!(!sleep.notify());
+            let second = sleep.borrow().unwrap();
+            assert!(sleep.borrow().is_none());
+            sleep.resume();
+            assert_eq!(counts(), (2, 1, 0));
+            let [early, late] = if first_comes_first { [first, second] } else { [second, first] };
+            assert!(sleep.repay(early));
+            assert!(!sleep.repay(late));
+            assert_eq!(sleep.leave(), None);
+            // One permit is left, which is the worker's.
+            assert!(sleep.park(0));
+            assert_eq!(counts(), (1, 1, 0));
+        });
+    }
+}
+
+/// A guest blocks with a borrowed permit until the other job is done, whoever does that.
+#[test]
+fn loans_are_given_up_in_a_wait() {
+    explore(1, || {
         let pool = Pool::new(1, 2, Without::Nothing);
         let second_is_done = Arc::new(Parker::new());
         let run = {
