@@ -39,6 +39,8 @@ const OUTSIDE: u32 = 32;
 /// A lane that has waited so long for each level between it and the highest that holds jobs gets
 /// its turn. Long against a job that is worth its own level, so that ageing takes a small share.
 const AGE_US: u64 = 100_000;
+/// In a row of quick jobs whoever runs it looks around after each so many.
+const GLANCE: u32 = 4;
 /// Rows of jobs that take no longer than that each are not shared: two workers that take turns at one
 /// would do little but pass its cache line to and fro.
 const QUICK_US: u64 = 20;
@@ -442,19 +444,16 @@ impl Worker {
     }
 
     /// Whether this worker, which runs a row of jobs of this level, may start the next one without
-    /// looking around. It counts as a dispatch.
+    /// looking for what comes before it. It counts as a dispatch.
     #[inline]
     pub(crate) fn may_go_on(&self, level: u8, is_outside: bool, number: u64) -> bool {
         let registry = self.registry();
         let lanes = &registry.lanes;
+        let (next, is_quick) = (self.tick().wrapping_add(1), self.is_quick());
         if lanes.levels() & !(1 << level) != 0
-            || self.has_older_row(level, number)
-            || lanes.forks.load(Ordering::Relaxed) != 0
-            || registry.has_calls()
-            || self.has_broadcast()
-            || registry.sleep.is_over_width()
             // Its own jobs do not keep those from outside waiting, nor both those of others.
-            || self.tick().wrapping_add(1).is_multiple_of(if is_outside { 2 * OUTSIDE } else { OUTSIDE })
+            || next.is_multiple_of(if is_outside { 2 * OUTSIDE } else { OUTSIDE })
+            || (!is_quick || next.is_multiple_of(GLANCE)) && self.is_needed_elsewhere(level, number)
         {
             return false;
         }
@@ -464,6 +463,17 @@ impl Worker {
         self.set_level(level);
         self.arm();
         true
+    }
+
+    /// Whether there is something else to be done than the jobs of this level.
+    #[inline]
+    fn is_needed_elsewhere(&self, level: u8, number: u64) -> bool {
+        let registry = self.registry();
+        registry.lanes.forks.load(Ordering::Relaxed) != 0
+            || registry.has_calls()
+            || self.has_broadcast()
+            || registry.sleep.is_over_width()
+            || self.has_older_row(level, number)
     }
 
     /// A job has run, which began then.

@@ -307,13 +307,19 @@ impl Raw {
         }
     }
 
+    #[inline]
     pub(super) fn unlist(self) {
         let shard = self.header().listed.load(Ordering::Relaxed);
         if shard != 0 {
-            self.board().unlist(usize::from(shard) - 1, self);
-            // It may run once more. Nothing runs in it now, so nobody lists it.
-            self.header().listed.store(0, Ordering::Relaxed);
+            self.unlist_from(shard);
         }
+    }
+
+    #[cold]
+    fn unlist_from(self, shard: u16) {
+        self.board().unlist(usize::from(shard) - 1, self);
+        // It may run once more. Nothing runs in it now, so nobody lists it.
+        self.header().listed.store(0, Ordering::Relaxed);
     }
 
     pub(crate) fn phase(self) -> Phase {
