@@ -178,7 +178,7 @@ impl Sleep {
 
     /// A guest that has found every permit taken asks for that of a worker which has been claimed and
     /// has not come to itself. `Some`: the permit is the guest's, to be given back by
-    /// [`Self::give_back`], or by [`Self::leave`] when that is too late.
+    /// [`Self::repay`], or by [`Self::leave`] when that is too late.
     pub(crate) fn borrow(&self) -> Option<Loan> {
         if self.word().searching() == 0 {
             return None;
