@@ -335,8 +335,9 @@ fn a_closure_lies_as_it_must() {
     watchdog(&pool, || {
         for n in 0..100 {
             let (small, large) = (Line(n), Lines(n));
-            let is_right =
-                move |at: usize, align: usize, n: u8, value: u8| at % align == 0 && n == value;
+            let is_right = move |at: usize, align: usize, n: u8, value: u8| {
+                at.is_multiple_of(align) && n == value
+            };
             let a = pool.submit(move || is_right((&raw const small).addr(), 64, n, small.0));
             let b = pool.submit(move || is_right((&raw const large).addr(), 256, n, large.0));
             let c = pool.submit(move || Lines(n));
