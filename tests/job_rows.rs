@@ -6,8 +6,7 @@ use crate::common::*;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use windlass::{CancelOutcome, JobError, JobHandle, JobId, Pool, Priority, submit};
 
 /// More than lie in one chunk.
@@ -320,54 +319,5 @@ fn jobs_of_several_pools_are_told_apart() {
         // Where they ran is where they were accepted.
         assert!(counts.iter().all(|counts| counts.completed == counts.accepted), "{counts:?}");
         assert_eq!(counts.iter().map(|counts| counts.completed).sum::<u64>(), 9 * MANY as u64);
-    });
-}
-
-/// What a job captures may have to lie where few things do.
-#[test]
-fn a_closure_lies_as_it_must() {
-    #[repr(align(64))]
-    struct Line(u8);
-    #[repr(align(256))]
-    struct Lines(u8);
-
-    let pool = Pool::new(2).unwrap();
-    watchdog(&pool, || {
-        for n in 0..100 {
-            let (small, large) = (Line(n), Lines(n));
-            let is_right = move |at: usize, align: usize, n: u8, value: u8| {
-                at.is_multiple_of(align) && n == value
-            };
-            let a = pool.submit(move || is_right((&raw const small).addr(), 64, n, small.0));
-            let b = pool.submit(move || is_right((&raw const large).addr(), 256, n, large.0));
-            let c = pool.submit(move || Lines(n));
-            assert!(a.wait().unwrap() && b.wait().unwrap());
-            let c = c.wait().unwrap();
-            assert!(is_right((&raw const c).addr(), 256, n, c.0));
-        }
-    });
-}
-
-/// Its times are kept as differences to those of the jobs beside it.
-#[test]
-fn a_job_that_comes_long_after_the_one_beside_it_knows_its_times() {
-    let pool = Pool::new(1).unwrap();
-    watchdog(&pool, || {
-        let first = pool.submit(|| ());
-        until(|| first.is_finished());
-        let times = first.times();
-        // More than 2^32 ticks.
-        sleep(Duration::from_millis(2_500));
-        let before = Instant::now();
-        let second = pool.submit(|| ());
-        until(|| second.is_finished());
-        let later = second.times();
-        let near = Duration::from_millis(200);
-        assert!(later.enqueued + near > before, "{:?} before", before - later.enqueued);
-        assert!(later.enqueued <= later.started.unwrap());
-        assert!(later.started.unwrap() <= later.finished.unwrap());
-        // Those of the first one have not moved.
-        let again = first.times();
-        assert!(again.enqueued < times.enqueued + near && times.enqueued < again.enqueued + near);
     });
 }

@@ -1124,6 +1124,20 @@ impl Grouped {
         }
     }
 
+    /// `Raw::discard_from_row`.
+    fn discard(&self) {
+        if self.ready.take().is_some() {
+            self.job.life(Life::single_out);
+            if self.job.life(Life::claim_to_end) {
+                self.job.take_call();
+                self.job.set_result("discarded");
+                self.job.tell();
+            } else {
+                self.job.release();
+            }
+        }
+    }
+
     /// `Raw::claim_beside`.
     fn claim_beside(&self, claim: impl FnOnce(&Life) -> bool) -> bool {
         let job = &self.job;
@@ -1174,18 +1188,29 @@ impl Grouped {
     }
 }
 
-/// A worker finds the job in its row, its waiter runs it itself, and a third cancels it, or lends it its
-/// level.
+/// A worker finds the job in its row, or discards it, its waiter runs it itself, and a third cancels it, or
+/// lends it its level.
 fn three_claim_from_a_row(lends: bool, without: Without) {
+    three_claim_from_a_row_of(false, lends, without);
+}
+
+fn three_claim_from_a_row_of(ends: bool, lends: bool, without: Without) {
     let row = Grouped::new(without);
     let job = &row.job;
     let spawn = |f: fn(&Grouped) -> bool| {
         let row = Arc::clone(&row);
         thread::spawn(move || f(&row))
     };
-    let worker = spawn(|row| {
-        row.run();
-        true
+    let worker = spawn(if ends {
+        |row| {
+            row.discard();
+            true
+        }
+    } else {
+        |row| {
+            row.run();
+            true
+        }
     });
     // A `JobRef`.
     job.retain();
@@ -1216,6 +1241,7 @@ fn three_claim_from_a_row(lends: bool, without: Without) {
     let expected = match (is_run_here, is_removed) {
         (true, false) => "run here",
         (false, true) => "cancelled",
+        (false, false) if ends => "discarded",
         (false, false) => "run",
         (true, true) => unreachable!("both have had the job"),
     };
@@ -1226,6 +1252,11 @@ fn three_claim_from_a_row(lends: bool, without: Without) {
 #[test]
 fn whoever_has_the_bit_of_a_job_has_the_job() {
     explore(3, || three_claim_from_a_row(false, Without::Nothing));
+}
+
+#[test]
+fn whoever_discards_a_row_has_its_jobs() {
+    explore(3, || three_claim_from_a_row_of(true, false, Without::Nothing));
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! A cheap clock in *ticks*: what the cold paths use to decide whether work was worth a wake.
 //!
 //! On x86-64 a tick is one count of the time-stamp counter (a third of the cost of `Instant::now`
-//! in a virtual machine), on AArch64 one of the virtual counter, elsewhere a nanosecond. Ticks are
-//! only ever compared with each other over microseconds; nothing that a user sees is in ticks.
+//! in a virtual machine), on AArch64 one of the virtual counter, elsewhere a nanosecond. Decisions
+//! compare ticks over microseconds. The times of a job are differences of ticks, for hours if need be,
+//! and shown as points of real time: a counter that is set back, as by a machine that is moved, makes
+//! them wrong, and nothing else.
 
 #[cfg(not(any(loom, shuttle)))]
 use std::time::Instant;

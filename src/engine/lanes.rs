@@ -39,7 +39,8 @@ const OUTSIDE: u32 = 32;
 /// A lane that has waited so long for each level between it and the highest that holds jobs gets
 /// its turn. Long against a job that is worth its own level, so that ageing takes a small share.
 const AGE_US: u64 = 100_000;
-/// In a row of quick jobs whoever runs it looks around after each so many.
+/// In a row of quick jobs whoever runs it looks for forks, calls, broadcasts and other rows after each so
+/// many, which so wait for three quick jobs more; for higher lanes it looks after each.
 const GLANCE: u32 = 4;
 /// Rows of jobs that take no longer than that each are not shared: two workers that take turns at one
 /// would do little but pass its cache line to and fro.

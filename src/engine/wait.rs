@@ -12,10 +12,14 @@ use std::time::{Duration, Instant};
 /// together some microseconds, which is less than parking and being woken costs.
 const PAUSES: u32 = 64;
 const YIELDS: u32 = 8;
-/// The most pauses before the second look at what was begun long ago, and of how many ticks one is worth
-/// a pause: some twentieth.
+/// The most pauses before the second look at what was begun long ago, while which some hundred of the
+/// quickest jobs are run; and of how many ticks one is worth a pause, so that they are a small share of
+/// the time that has passed.
 const FAR: u32 = 256;
 const SHARE: u64 = 1 << 10;
+
+/// More than all that takes, on the slowest machine.
+pub(crate) const SPIN: Duration = Duration::from_micros(50);
 
 /// Waits a little. `true`: it is done.
 pub(crate) fn spin(is_done: impl Fn() -> bool) -> bool {

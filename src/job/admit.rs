@@ -9,12 +9,11 @@
 use super::board::Board;
 use super::drain::Drain;
 use super::gate::Gate;
-use super::life::Phase;
 use super::options::{Extra, JobOptions};
 use super::raw::Raw;
 use super::reference::{JobRef, JobState};
 use crate::engine::registry::{self, Registry};
-use crate::engine::sync::Ordering;
+use crate::engine::sync::{Ordering, thread};
 use crate::engine::wait;
 use crate::engine::worker::Worker;
 use crate::policy::admission::{
@@ -129,14 +128,21 @@ impl Entrance {
         let order = self.order.as_ref().expect("made for those who push in");
         if which == Which::Oldest {
             while self.is_overdue(board, ticket.level) {
-                order.find_waiting(ticket.level)?.raw().evict();
+                push_out(&order.find_waiting(ticket.level)?);
             }
         }
         while let Err(limit) = self.admission.try_enter(ticket, board.shard()) {
-            // One that has just started has made room as well.
-            order.find(self.admission.among(limit), which)?.raw().evict();
+            push_out(&order.find(self.admission.among(limit), which)?);
         }
         Some(Pass::Queue(self.held(ticket)))
+    }
+}
+
+/// Ends a job that has not started. One that has makes room as well; but so does not one that somebody
+/// has just taken out of its row, who is about to start it.
+fn push_out(job: &JobRef) {
+    if !job.raw().evict() {
+        thread::yield_now();
     }
 }
 
@@ -389,20 +395,20 @@ impl Raw {
         }
     }
 
-    /// Lists it where those are found that may have to go. It is about to be queued.
+    /// Lists it where those are found that may have to go. It is queued, or waits at its gate: whoever
+    /// finds it there can end it.
     #[inline]
-    pub(super) fn list_in_order(self, board: &Board) {
+    pub(super) fn list_in_order(self, board: &Board, is_gated: bool) {
         if let Some(entrance) = board.entrance()
             && let Some(order) = &entrance.order
         {
-            self.list_in(order, entrance.now(board), board.shard());
+            self.list_in(order, entrance.now(board), board.shard(), is_gated);
         }
     }
 
     #[cold]
-    fn list_in(self, order: &Order<JobRef>, at: u64, shard: usize) {
+    fn list_in(self, order: &Order<JobRef>, at: u64, shard: usize, is_gated: bool) {
         let ticket = self.ticket();
-        let is_gated = self.phase() == Phase::Waiting;
         let entry = Entry { at, kind: ticket.kind, is_gated, job: JobRef::new(self) };
         order.add(shard, ticket.level, entry);
     }

@@ -32,7 +32,8 @@ use std::{fmt, ptr};
 /// so many, so that they seldom wait for each other's cache lines.
 const SHARED: usize = if cfg!(shuttle) { 1 } else { 8 };
 
-/// The number of a job in its pool. Later jobs of one thread have higher numbers; there are gaps.
+/// The number of a job in its pool. Of the jobs that one thread submits later ones have higher numbers,
+/// with gaps; futures and runs of graphs are numbered apart from these.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(NonZeroU64);
 

@@ -159,14 +159,16 @@ impl Raw {
         }
     }
 
-    /// Ends it if it has not started: another is to have its room.
-    pub(super) fn evict(self) {
-        if self.claim_unstarted() {
+    /// Ends it if it has not started: another is to have its room. `false`: it has, or is about to.
+    pub(super) fn evict(self) -> bool {
+        let is_ours = self.claim_unstarted();
+        if is_ours {
             let registry = self.registry();
             // SAFETY: claimed, and the caller owns a reference.
             unsafe { self.end_unstarted(JobOutcome::Evicted, JobError::Evicted) };
             registry.tell_idle();
         }
+        is_ours
     }
 
     /// Discards what a lane held, at the end of the pool.
@@ -272,13 +274,9 @@ impl Raw {
         match header.life.phase() {
             // Further up; or there once more, and whichever entry comes second is stale.
             Phase::Queued => {
-                if self.withdraw() {
-                    header.life.single_out();
-                } else if header.life.is_in_row() {
-                    // It is about to run.
+                if !self.take_entry() {
+                    // It is about to run, or to end.
                     return;
-                } else {
-                    header.refs.retain();
                 }
                 worker.queue_job(level, self.entry());
                 worker.registry().notify_of_job(level);

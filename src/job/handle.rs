@@ -1,6 +1,6 @@
 //! The typed handle of a job.
 
-use super::board::JobId;
+use super::board::{Board, JobId};
 use super::cancel::CancelCause;
 use super::control::CancelOutcome;
 use super::life::Continue;
@@ -195,6 +195,12 @@ impl<T> JobHandle<T> {
         JobRef::new(self.job)
     }
 
+    /// As [`Raw::list_in_order`], of a job that is queued.
+    #[inline]
+    pub(super) fn list_in_order(&self, board: &Board) {
+        self.job.list_in_order(board, false);
+    }
+
     /// What a lane holds for the job, if it is queued on its own.
     pub(super) fn entry(&self) -> Entry {
         self.job.entry()
@@ -320,7 +326,8 @@ impl<T> JobHandle<T> {
             }
         });
         let enqueued = job.header().stamps.enqueued(job.common().begun);
-        if wait::spin_since(enqueued, || job.header().life.is_finished()) {
+        let has_time = deadline.is_none_or(|deadline| deadline > Instant::now() + wait::SPIN);
+        if has_time && wait::spin_since(enqueued, || job.header().life.is_finished()) {
             return;
         }
         if !matches!(self.wait.as_deref(), Some(Wait::Told(_))) {

@@ -12,7 +12,9 @@
 //!     a waiter, and a canceller may race for it; a queue entry whose job has been taken is stale.
 //!     Of a job that is queued with others (IN_ROW) whoever has taken its bit (`ready` I1) has the
 //!     closure, and need not ask: nobody else moves it on. Either to RUNNING, or to QUEUED, to be raced
-//!     for as one that is queued by itself.
+//!     for as one that is queued by itself. Such a job is neither timed nor repeated. While somebody has
+//!     its bit, others take it for one that runs; of those who only lend it their level there is one at a
+//!     time, whoever has its handle, so that nobody else waits for it meanwhile.
 //! I2. Whoever may write the result does so before FINISHED, alone: the one that runs the job, and
 //!     if somebody else may end it meanwhile (a time-out), the one that has moved it to RESOLVING.
 //!     Such a job is HELD from its claim until its closure has been taken out of the same place,
@@ -134,7 +136,7 @@ impl Life {
         }
     }
 
-    /// Takes the job to run it. `false`: somebody else has. If somebody may end it while it runs
+    /// Takes the job to run it, which is not in a row. `false`: somebody else has. If somebody may end it while it runs
     /// (`is_timed`), it is held until [`Self::start`], as its closure is still where the result goes.
     #[inline]
     pub(crate) fn claim(&self, is_timed: bool) -> bool {
@@ -201,7 +203,7 @@ impl Life {
         debug_assert!(is_ours);
     }
 
-    /// Takes a job that has not started, to end it without running it.
+    /// Takes a job that has not started, and is not in a row, to end it without running it.
     pub(crate) fn claim_to_end(&self) -> bool {
         self.advance(|phase| phase == QUEUED || phase == WAITING, RESOLVING)
     }

@@ -32,13 +32,13 @@ fn queue_many<T, F>(
         let most = u32::try_from(calls.len()).unwrap_or(u32::MAX);
         let (first, count) = store::take_row(&wish, most);
         let from = handles.len();
+        // Nothing in here unwinds: places are filled, and what fills them is queued.
         handles.extend((0..count).zip(calls.by_ref()).map(|(nth, f)| {
             let (is_timed, token, is_gated) = (false, None, false);
             let (call, extra) = (Plain(f), ());
             let parts = Parts { call, extra, level, is_timed, token, enqueued, is_gated, held };
             // SAFETY: taken for such jobs, of which this is the one with that number.
             let raw = unsafe { Raw::write(first.nth(nth, wish.layout), parts) };
-            raw.list_in_order(board);
             // SAFETY: the job's output is the closure's, and this is its handle.
             unsafe { JobHandle::new(raw, None) }
         }));
@@ -49,6 +49,9 @@ fn queue_many<T, F>(
         };
         list(registry, level, entry);
         registry.notify_of_job(level);
+        for handle in &handles[from..] {
+            handle.list_in_order(board);
+        }
     }
 }
 

@@ -4,16 +4,18 @@
 //! |---|---|
 //! | `life` | the word that says where a job is, who may touch it, who is told of its end |
 //! | `lazy` | a token that is made when it is asked for |
-//! | `raw` | a job in memory: how it runs and how it ends |
+//! | `raw` | a job in memory, and how it runs |
+//! | `end` | how it ends, and who is told |
+//! | `stamps` | when what happened to it |
 //! | `work` | what a job does, and what it may have beside its closure |
-//! | `control` | what others do to a job: cancel it, end it, wait in it |
+//! | `control` | what others do to a job: claim it, cancel it, lend it their level |
 //! | `gate` | jobs that wait for something else than a worker |
 //! | `after` | jobs that wait for other jobs |
 //! | `attempt` | how a job runs that may be tried again |
 //! | `record` | what is known of its attempts |
 //! | `retry`, `retry_handle` | fallible jobs, and what the outside holds of them |
 //! | `member` | what a job that is in a group tells it |
-//! | `help` | what a worker runs that waits for a group |
+//! | `help` | what a thread runs that waits for a job, or a group |
 //! | `store` | where jobs live, and how those that lie side by side are queued together |
 //! | `ready` | the word that says which of them are queued |
 //! | `board` | what the jobs of a pool have in common: counts, what runs, the timer |

@@ -1,5 +1,5 @@
-//! A job in memory: one allocation that holds what is known of it, then its closure, and then its
-//! result in the same place. Who may touch what, and when it is freed, is in `life`.
+//! A job in memory: what is known of it, then its closure, and then its result in the same place. Who may
+//! touch what, and when it is freed, is in `life`; where it lies is in `store`.
 
 use super::admit::Held;
 use super::board::{Board, JobId, Mode};
@@ -404,8 +404,12 @@ impl Raw {
     pub(super) unsafe fn write<X: Options, C: Work>(place: Place, parts: Parts<X, C>) -> Raw {
         const {
             assert!(offset_of!(Cell<X, C>, header) == 0);
+            // Such a job is not queued with others: it is claimed otherwise (`life` I1).
+            assert!(!C::IS_REPEATED || X::HAS_RECORD);
         }
         let Parts { call, extra, level, is_timed, token, enqueued, is_gated, held } = parts;
+        // As above (`life` I2).
+        assert!(!(is_timed && place.is_grouped), "a job with limits has options");
         let cell = place.at.cast::<Cell<X, C>>().as_ptr();
         // SAFETY: taken just now.
         let begun = unsafe { store::common_of(place.at, place.is_alone) }.begun;
@@ -519,20 +523,28 @@ impl Raw {
         self.is_grouped() && unsafe { store::withdraw(self.0.cast()) }
     }
 
-    /// Claims a queued job, by `claim`, for somebody who has not taken its entry. `false`: somebody
-    /// else has.
-    pub(super) fn claim_beside(self, claim: impl FnOnce(&Life) -> bool) -> bool {
-        let life = &self.header().life;
+    /// Has a queued job raced for by its life, and gives the caller what an entry of it in a lane has: that
+    /// which was there, or one more reference beside it. `false`: somebody else has its bit, and so the job.
+    pub(super) fn take_entry(self) -> bool {
+        let header = self.header();
         if self.withdraw() {
-            life.single_out();
-        } else if life.is_in_row() {
-            // Somebody else has its bit, and so the job.
+            header.life.single_out();
+        } else if header.life.is_in_row() {
             return false;
         } else {
             // For the entry, which stays behind.
-            self.header().refs.retain();
+            header.refs.retain();
         }
-        let is_ours = claim(life);
+        true
+    }
+
+    /// Claims a queued job, by `claim`, for somebody who has not taken its entry. `false`: somebody
+    /// else has.
+    pub(super) fn claim_beside(self, claim: impl FnOnce(&Life) -> bool) -> bool {
+        if !self.take_entry() {
+            return false;
+        }
+        let is_ours = claim(&self.header().life);
         if !is_ours {
             // Of the entry that we have: what whoever was faster has left to it, or what we have.
             // SAFETY: see above; the caller has a reference beside it.

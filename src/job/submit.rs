@@ -142,8 +142,8 @@ fn accept_to<X: Options, C: Work>(
     let enqueued = clock::ticks();
     let parts = Parts { call, extra, level, is_timed, token, enqueued, is_gated, held };
     let raw = Raw::new(registry, parts);
-    raw.list_in_order(board);
     let had_room = start(raw, runs_here);
+    raw.list_in_order(board, is_gated);
     // A shutdown that has not seen our count is seen here: `start` ends with a fence, and so does
     // `Board::advance`.
     if board.mode() != Mode::Open

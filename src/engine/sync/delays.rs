@@ -145,3 +145,10 @@ atomic!(AtomicU32: u32, fetch_add fetch_sub fetch_or fetch_and fetch_max fetch_m
 atomic!(AtomicU64: u64, fetch_add fetch_sub fetch_or fetch_and fetch_max fetch_min);
 atomic!(AtomicUsize: usize, fetch_add fetch_sub fetch_or fetch_and fetch_max fetch_min);
 atomic!(AtomicPtr<T>: *mut T,);
+
+impl<T> AtomicPtr<T> {
+    #[inline]
+    pub(crate) fn fetch_byte_sub(&self, bytes: usize, order: Ordering) -> *mut T {
+        step(|| self.0.fetch_byte_sub(bytes, order))
+    }
+}
