@@ -136,8 +136,9 @@ impl Life {
         }
     }
 
-    /// Takes the job to run it, which is not in a row. `false`: somebody else has. If somebody may end it while it runs
-    /// (`is_timed`), it is held until [`Self::start`], as its closure is still where the result goes.
+    /// Takes the job to run it, which is not in a row. `false`: somebody else has. If somebody may end it
+    /// while it runs (`is_timed`), it is held until [`Self::start`], as its closure is still where the
+    /// result goes.
     #[inline]
     pub(crate) fn claim(&self, is_timed: bool) -> bool {
         self.advance(|phase| phase == QUEUED, if is_timed { HELD } else { RUNNING })
