@@ -21,7 +21,7 @@ use crate::engine::unwind;
 use crate::job::waiter::{drop_waker, wake};
 use crate::job::{
     Board, CancelCallback, CancelCause, CancelToken, JobError, JobId, JobOutcome, JobPanic, JobRef,
-    Mode, queue_step, take_current_location, watch_panics,
+    queue_step, take_current_location, watch_panics,
 };
 use crate::pool::Pool;
 use async_task::Runnable;
@@ -259,7 +259,7 @@ impl Pool {
         // Pairs with the fence in `Board::advance`: either a shutdown sees that there is one more to
         // wait for, or it is seen here.
         fence(Ordering::SeqCst);
-        let is_open = board.mode() == Mode::Open;
+        let is_open = board.is_open();
         if !is_open {
             board.give_back();
             // It has counted as pending for a moment.

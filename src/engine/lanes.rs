@@ -481,7 +481,15 @@ impl Worker {
     #[inline]
     pub(crate) fn note_quickness(&self, begin: u64) {
         // If its end was not noted, it ran for others, or had ended before.
-        let is_quick = self.noted_time().wrapping_sub(begin) < self.registry().lanes.quick;
+        let end = self.noted_time();
+        self.note_run(begin, end);
+    }
+
+    /// A job has run from then till now.
+    #[inline]
+    pub(crate) fn note_run(&self, begin: u64, now: u64) {
+        self.note_time(now);
+        let is_quick = now.wrapping_sub(begin) < self.registry().lanes.quick;
         self.set_caution(if is_quick { self.caution().saturating_sub(1) } else { CAUTION });
     }
 

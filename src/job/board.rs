@@ -228,6 +228,17 @@ impl Board {
         MODES[usize::from(self.mode.load(Ordering::Acquire))]
     }
 
+    /// Whether jobs that have not started never do.
+    #[inline]
+    pub(crate) fn is_discarding(&self) -> bool {
+        self.mode.load(Ordering::Acquire) >= Mode::Discarding as u8
+    }
+
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.mode.load(Ordering::Acquire) == Mode::Open as u8
+    }
+
     /// Moves on to `mode`, if the pool is not there already.
     pub(crate) fn advance(&self, mode: Mode) {
         self.mode.fetch_max(mode as u8, Ordering::AcqRel);

@@ -149,10 +149,11 @@ impl Raw {
 
     /// # Safety
     /// The caller owns a reference, which this is.
+    #[inline]
     pub(crate) unsafe fn release(self) {
         if self.header().refs.release() {
             // SAFETY: it was the last.
-            unsafe { (self.header().vtable.dealloc)(self) };
+            unsafe { self.free() };
         }
     }
 
@@ -160,6 +161,7 @@ impl Raw {
     ///
     /// # Safety
     /// The job has ended, its output is a `T`, and the caller is the handle, which takes it once.
+    #[inline]
     pub(crate) unsafe fn take_result<T>(self) -> Result<T, JobError> {
         // SAFETY: by contract; a union is as large and as aligned as each of its fields.
         let ending = unsafe {

@@ -7,7 +7,7 @@
 //! The board lists such jobs, so that the end of their pool finds them.
 
 use super::admit;
-use super::board::{Board, Mode};
+use super::board::Board;
 use super::outcome::{JobError, JobOutcome, SkipCause};
 use super::raw::Raw;
 use super::submit::list;
@@ -44,7 +44,7 @@ impl Gate {
         // Pairs with the fence in `Board::advance`: either the end of the pool sees the job in the
         // list, or we see that it has begun.
         fence(Ordering::SeqCst);
-        if board.mode() >= Mode::Discarding {
+        if board.is_discarding() {
             job.abandon();
         }
         gate
@@ -114,7 +114,7 @@ impl Gate {
             member.listed();
         }
         // The end of the pool has seen the job neither in the list nor in the lane, or we see it.
-        if board.mode() >= Mode::Discarding {
+        if board.is_discarding() {
             abandon_pending(&registry);
             registry.tell_idle();
         }

@@ -103,6 +103,7 @@ impl<T> JobHandle<T> {
     /// work on this thread. The job itself must not need it.
     ///
     /// Who waits lends its level to the job: see [`Priority`].
+    #[inline]
     #[track_caller]
     pub fn wait(mut self) -> Result<T, JobError> {
         assert!(!self.is_taken, "the result of the job was taken before");
@@ -144,6 +145,7 @@ impl<T> JobHandle<T> {
     }
 
     /// The job has ended and its result is there.
+    #[inline]
     fn take(&mut self) -> Result<T, JobError> {
         self.is_taken = true;
         // SAFETY: of the type that `new` was promised; taken once.
@@ -151,6 +153,7 @@ impl<T> JobHandle<T> {
     }
 
     /// Whether the job has ended.
+    #[inline]
     pub fn is_finished(&self) -> bool {
         self.job.header().life.is_finished()
     }
@@ -375,6 +378,7 @@ impl<T> Future for JobHandle<T> {
 }
 
 impl<T> Drop for JobHandle<T> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(task) = self.task.take() {
             // The job keeps its share until it ends, but not the waker.

@@ -96,6 +96,7 @@ impl Life {
         Life { word: AtomicPtr::new(ptr::without_provenance_mut(phase)) }
     }
 
+    #[inline]
     pub(crate) fn phase(&self) -> Phase {
         // Acquire pairs with the Release half of the exchange in `finish`: the result is visible.
         match tag(self.word.load(Ordering::Acquire)) & PHASE {
@@ -108,7 +109,8 @@ impl Life {
 
     #[inline]
     pub(crate) fn is_finished(&self) -> bool {
-        self.phase() == Phase::Finished
+        // As in `phase`.
+        tag(self.word.load(Ordering::Acquire)) & PHASE == FINISHED
     }
 
     /// Whether it has ended, or somebody is about to end it.

@@ -1,7 +1,7 @@
 //! Getting many jobs into a pool at once.
 
 use super::admit;
-use super::board::{Board, Mode};
+use super::board::Board;
 use super::handle::JobHandle;
 use super::outcome::SubmitError;
 use super::panic;
@@ -79,7 +79,7 @@ impl Pool {
         panic::watch();
         let board = Board::of(registry);
         let calls: Vec<F> = jobs.into_iter().collect();
-        if board.mode() != Mode::Open {
+        if !board.is_open() {
             let reject = |f| rejected(registry, SubmitError::ShuttingDown(Plain(f)));
             return calls.into_iter().map(reject).collect();
         }
@@ -91,7 +91,7 @@ impl Pool {
                 some => queue_many(registry, calls.by_ref().take(some), &mut handles),
             }
         }
-        if board.mode() != Mode::Open {
+        if !board.is_open() {
             // As in `accept`; those that nobody has taken yet are abandoned.
             for handle in &handles {
                 handle.abandon();

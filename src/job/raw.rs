@@ -2,7 +2,7 @@
 //! touch what, and when it is freed, is in `life`; where it lies is in `store`.
 
 use super::admit::Held;
-use super::board::{Board, JobId, Mode};
+use super::board::{Board, JobId};
 use super::cancel::CancelToken;
 use super::context::Context;
 use super::cx::JobCx;
@@ -32,10 +32,10 @@ impl<C: Call> Work for C {
     type Output = C::Output;
     fn vtable<X: Options>() -> &'static VTable {
         const {
-            &Cell::<X, C>::functions(
-                [Cell::<X, C>::run, Cell::<X, C>::run_from_row],
-                Cell::<X, C>::run_claimed,
-            )
+            // With options it is in no row.
+            let run = Cell::<X, C>::run;
+            let from_row: Run = if X::HAS_EXTRA { run } else { Cell::<X, C>::run_from_row };
+            &Cell::<X, C>::functions([run, from_row], Cell::<X, C>::run_claimed)
         }
     }
 }
@@ -71,9 +71,19 @@ const IS_TIMED: u8 = 1;
 const IS_ALONE: u8 = 2;
 /// It is queued with the others of its chunk.
 const IS_GROUPED: u8 = 4;
+/// It lies in a chunk, and nothing in it has a destructor but closure, result and token.
+const IS_BARE: u8 = 8;
+/// How many places more than one it takes, if it lies in a chunk.
+const MORE_PLACES: u32 = 6;
 
 /// A seat with so high a number is not told from this one.
 const UNKNOWN: u16 = u16::MAX;
+
+/// What says that this worker runs a job.
+#[inline]
+fn runner_on(worker: &Worker) -> u16 {
+    u16::try_from(worker.index()).unwrap_or(UNKNOWN)
+}
 
 /// No outcome, yet.
 const PENDING: u8 = u8::MAX;
@@ -156,22 +166,40 @@ impl<X: Options, C: Call> Cell<X, C> {
         worker.note_quickness(begin);
     }
 
-    /// As [`Self::run`], of a job whose bit the worker has taken.
+    /// As [`Self::run`], of a job whose bit the worker has taken. So it lies in a chunk, is neither timed
+    /// nor repeated, and has no options: of all that [`Self::run_claimed`] does, what is left, as small
+    /// jobs cost little more than this.
     ///
     /// # Safety
     /// As there; and nobody else has its bit.
     unsafe fn run_from_row(data: *const (), worker: &Worker) {
-        let begin = worker.noted_time();
-        // SAFETY: by contract; whoever has the bit has the job (`life` I1).
-        unsafe {
-            let raw = Raw::from_data(data);
-            if Board::of(worker.registry()).mode() >= Mode::Discarding {
-                return raw.discard_from_row();
-            }
-            raw.header().life.start_from_row();
-            Self::run_claimed(data, worker);
+        debug_assert!(!X::HAS_EXTRA && !X::HAS_RECORD);
+        // SAFETY: by contract.
+        let raw = unsafe { Raw::from_data(data) };
+        let (header, board) = (raw.header(), Board::of(worker.registry()));
+        if board.is_discarding() {
+            // SAFETY: by contract.
+            return unsafe { raw.discard_from_row() };
         }
-        worker.note_quickness(begin);
+        header.life.start_from_row();
+        // SAFETY: whoever has the bit has the job (`life` I1), so the stage holds the closure, once.
+        let call = unsafe { ManuallyDrop::take(&mut (*Self::stage(raw)).call) };
+        raw.leave_queue();
+        // SAFETY: it lies in a chunk.
+        let common = unsafe { store::common_of(raw.0.cast(), false) };
+        let started = worker.take_time();
+        let waited = header.stamps.start(common.begun, started);
+        header.runner.store(runner_on(worker), Ordering::Relaxed);
+        let (outcome, result) = Self::call(raw, worker, call);
+        let now = clock::ticks();
+        header.stamps.finish_after(waited, common.begun, now);
+        worker.note_run(started, now);
+        raw.unlist();
+        // SAFETY: the closure has been taken out, and nobody else writes the result (`life` I2).
+        unsafe { (*Self::stage(raw)).result = ManuallyDrop::new(result) };
+        let counter = X::IS_COUNTED.then(|| board.counter_on(worker));
+        // SAFETY: the result is written, and nothing of it runs any more.
+        unsafe { raw.end(outcome, counter) };
     }
 
     /// # Safety
@@ -192,26 +220,31 @@ impl<X: Options, C: Call> Cell<X, C> {
                 raw.limit(at, |job| job.time_out(TimeoutPhase::Running));
             }
         }
+        let (outcome, result) = Self::call(raw, worker, call);
+        // SAFETY: started above, and nothing of it runs any more.
+        unsafe { Self::settle(raw, worker, outcome, result) };
+    }
+
+    /// Calls the closure.
+    #[inline]
+    fn call(raw: Raw, worker: &Worker, call: C) -> (JobOutcome, Ending<C::Output>) {
         let context = Context::of_job(raw);
         let belonging = Belonging::enter_on(worker, context.as_ptr());
         let cx = JobCx::borrowed(raw);
         let result = unwind::catch(|| call.call(&cx));
         drop(belonging);
-        let (outcome, result) = match result {
+        match result {
             Ok(value) => {
                 panic::forget_location(raw);
-                (
-                    if X::HAS_EXTRA { raw.outcome_of_return() } else { JobOutcome::Completed },
-                    Ok(value),
-                )
+                let is_plain = !X::HAS_EXTRA;
+                let outcome = if is_plain { JobOutcome::Completed } else { raw.outcome_of_return() };
+                (outcome, Ok(value))
             }
             Err(payload) => {
                 let (outcome, error) = raw.thrown(&context, payload);
                 (outcome, Err(Box::new(error)))
             }
-        };
-        // SAFETY: started above, and nothing of it runs any more.
-        unsafe { Self::settle(raw, worker, outcome, result) };
+        }
     }
 }
 
@@ -250,7 +283,7 @@ impl<X: Options, C: Work> Cell<X, C> {
     pub(super) unsafe fn claim_found(data: *const (), worker: &Worker) -> bool {
         // SAFETY: by contract.
         let raw = unsafe { Raw::from_data(data) };
-        if Board::of(worker.registry()).mode() >= Mode::Discarding {
+        if Board::of(worker.registry()).is_discarding() {
             // SAFETY: the lane's reference is ours.
             unsafe { raw.discard_entry() };
             return false;
@@ -281,7 +314,7 @@ impl<X: Options, C: Work> Cell<X, C> {
             raw.leave_queue();
         }
         header.stamps.start(raw.common().begun, worker.take_time());
-        header.runner.store(u16::try_from(worker.index()).unwrap_or(UNKNOWN), Ordering::Relaxed);
+        header.runner.store(runner_on(worker), Ordering::Relaxed);
         if raw.is_timed() {
             header.life.start();
         }
@@ -324,6 +357,7 @@ impl<X: Options, C: Work> Cell<X, C> {
         unwind::drop_quietly(unsafe { ManuallyDrop::take(&mut (*Self::stage(raw)).call) });
     }
 
+    #[cold]
     unsafe fn dealloc(raw: Raw) {
         let (cell, header) = (raw.0.cast::<Self>(), raw.header());
         let is_alone = header.flags & IS_ALONE != 0;
@@ -431,7 +465,9 @@ impl Raw {
             held: AtomicU8::new(held.bits()),
             flags: flag(is_timed, IS_TIMED)
                 | flag(place.is_alone, IS_ALONE)
-                | flag(place.is_grouped, IS_GROUPED),
+                | flag(place.is_grouped, IS_GROUPED)
+                | flag(size_of::<X>() == 0 && !place.is_alone, IS_BARE)
+                | store::more_places(Layout::new::<Cell<X, C>>()) << MORE_PLACES,
         };
         // Written in place: a copy would read what has just been stored in smaller pieces, and wait.
         // SAFETY: ours, and it fits; nothing unwinds before all of it is written.
@@ -485,6 +521,23 @@ impl Raw {
             // SAFETY: live, as in `header`.
             Some(find) => unsafe { *find(self).as_ref() },
             None => self.common().number_of(self.0.cast(), self.header().flags & IS_ALONE != 0),
+        }
+    }
+
+    /// Frees it.
+    ///
+    /// # Safety
+    /// The caller has released the last reference.
+    #[inline]
+    pub(super) unsafe fn free(self) {
+        let header = self.header();
+        // SAFETY: by contract; there is nothing to drop, as closure and result are gone.
+        unsafe {
+            if header.flags & IS_BARE != 0 && header.token.get().is_none() {
+                store::put_places(self.0.cast(), 1 + u32::from(header.flags >> MORE_PLACES));
+            } else {
+                (header.vtable.dealloc)(self);
+            }
         }
     }
 
@@ -568,6 +621,7 @@ impl Raw {
     }
 
     /// For whoever owns a reference to the job.
+    #[inline]
     pub(crate) fn header<'a>(self) -> &'a Header {
         // SAFETY: a `Raw` is used only while the job is live: by its owners, and on its way to an
         // end by whoever has claimed it.

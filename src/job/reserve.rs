@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::admit::{self, Door, Held, Pass, Place, Refusal, Standing};
-use super::board::{Board, Mode};
+use super::board::Board;
 use super::handle::JobHandle;
 use super::outcome::SubmitError;
 use super::submit::{self, JobBuilder, submit_plain};
@@ -102,7 +102,7 @@ fn reserve(
 ) -> Result<Permit, ReserveError> {
     registry.check_not_forked();
     let board = Board::of(registry);
-    if board.mode() != Mode::Open {
+    if !board.is_open() {
         return Err(ReserveError::ShuttingDown);
     }
     let ticket = ticket(board, &draft);
@@ -373,7 +373,7 @@ impl Entry {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<Held, Refusal>> {
         if self.place.is_none() {
             self.registry.check_not_forked();
-            if Board::of(&self.registry).mode() != Mode::Open {
+            if !Board::of(&self.registry).is_open() {
                 return Poll::Ready(Err(Refusal::ShuttingDown));
             }
             match admit::stand_in_line(&self.registry, &self.ticket) {

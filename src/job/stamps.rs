@@ -13,6 +13,10 @@ pub(super) struct Stamps {
     finished: AtomicU32,
 }
 
+/// What is stored of it.
+#[derive(Clone, Copy)]
+pub(super) struct Waited(u32);
+
 /// What is stored is one more than the difference, so that 0 says that there is none; and of that so many
 /// bits, above them by how many it was shifted.
 const BITS: u32 = 27;
@@ -66,15 +70,23 @@ impl Stamps {
         self.started.load(Ordering::Relaxed) != 0
     }
 
+    /// Returns how long it has waited, as far as that is kept.
     #[inline]
-    pub(super) fn start(&self, base: u64, now: u64) {
-        let ticks = now.saturating_sub(self.enqueued(base));
-        self.started.store(pack(ticks), Ordering::Relaxed);
+    pub(super) fn start(&self, base: u64, now: u64) -> Waited {
+        let packed = pack(now.saturating_sub(self.enqueued(base)));
+        self.started.store(packed, Ordering::Relaxed);
+        Waited(packed)
     }
 
     #[inline]
     pub(super) fn finish(&self, base: u64, now: u64) {
-        let waited = unpack(self.started.load(Ordering::Relaxed)).unwrap_or(0);
+        self.finish_after(Waited(self.started.load(Ordering::Relaxed)), base, now);
+    }
+
+    /// As [`Self::finish`], by whoever has just [started](Self::start) it.
+    #[inline]
+    pub(super) fn finish_after(&self, waited: Waited, base: u64, now: u64) {
+        let waited = unpack(waited.0).unwrap_or(0);
         let ticks = now.saturating_sub(self.enqueued(base) + waited);
         self.finished.store(pack(ticks), Ordering::Relaxed);
     }

@@ -2,7 +2,7 @@
 //! against a limit.
 
 use super::admit::Held;
-use super::board::{Board, JobId, Mode};
+use super::board::{Board, JobId};
 use super::handle::JobHandle;
 use super::raw::{Parts, Raw};
 use super::reference::JobRef;
@@ -34,7 +34,7 @@ pub(crate) fn queue_step(
     // SAFETY: the job's output is `()`, and this is its only handle.
     let handle: JobHandle<()> = unsafe { JobHandle::new(raw, None) };
     // A shutdown whose look into the lanes has missed it is seen here, as in `accept`.
-    if Board::of(registry).mode() >= Mode::Discarding {
+    if Board::of(registry).is_discarding() {
         handle.abandon();
     }
     let step = handle.job_ref();

@@ -446,12 +446,31 @@ pub(super) unsafe fn put(place: NonNull<u8>, layout: Layout, is_alone: bool) {
         // SAFETY: as it was allocated; what lies in front has no destructor.
         return unsafe { dealloc(place.sub(offset).as_ptr(), layout) };
     }
-    // SAFETY: those of the chunk's count.
-    unsafe { give_back(chunk_of(place), span(layout)) };
+    // SAFETY: by contract.
+    unsafe { put_places(place, span(layout)) };
 }
+
+/// Gives back so many places of a chunk, from this on.
+///
+/// # Safety
+/// As of [`put`].
+#[inline]
+pub(super) unsafe fn put_places(place: NonNull<u8>, count: u32) {
+    // SAFETY: those of the chunk's count.
+    unsafe { give_back(chunk_of(place), count) };
+}
+
+/// How many places more than one such a job takes, if it lies in a chunk.
+pub(super) const fn more_places(layout: Layout) -> u8 {
+    let span = span(layout);
+    if span > MOST { 0 } else { (span - 1) as u8 }
+}
+
+const _: () = assert!(MOST <= 4, "two bits say how many places a job takes");
 
 /// # Safety
 /// The place is from [`take`].
+#[inline]
 unsafe fn chunk_of(place: NonNull<u8>) -> NonNull<Head> {
     let chunk = place.as_ptr().map_addr(|addr| addr & !(CHUNK - 1)).cast::<Head>();
     // SAFETY: a place of a chunk, which is aligned to its size.
@@ -464,6 +483,7 @@ fn number_of(place: NonNull<u8>) -> u32 {
 
 /// # Safety
 /// The caller has `count` places of the chunk.
+#[inline]
 unsafe fn give_back(chunk: NonNull<Head>, count: u32) {
     // AcqRel: what was done in the places happened before somebody uses them again.
     // SAFETY: live as long as one of its places is somebody's.

@@ -2,7 +2,7 @@
 
 use super::admit::{self, Door, Held, Pass, Refusal};
 use super::after::{After, Dependency, Need};
-use super::board::{Board, Mode};
+use super::board::Board;
 use super::cancel::CancelToken;
 use super::cx::JobCx;
 use super::gate::Gate;
@@ -124,7 +124,7 @@ fn accept_to<X: Options, C: Work>(
     // The door stays where it is, see `Raw::new`.
     let Terms { extra, level, is_timed, token, ref door } = terms;
     let ticket = extra.extra().map_or(Ticket::PLAIN, Extra::ticket);
-    if board.mode() != Mode::Open {
+    if !board.is_open() {
         admit::turn_away(board, &ticket, door);
         return Err(SubmitError::ShuttingDown(call));
     }
@@ -146,7 +146,7 @@ fn accept_to<X: Options, C: Work>(
     raw.list_in_order(board, is_gated);
     // A shutdown that has not seen our count is seen here: `start` ends with a fence, and so does
     // `Board::advance`.
-    if board.mode() != Mode::Open
+    if !board.is_open()
         && let Some(call) = take_back::<X, C>(board, raw)
     {
         // It has counted as pending for a moment.
