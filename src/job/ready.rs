@@ -78,6 +78,11 @@ impl Ready {
         (self.0.load(Ordering::Relaxed) & !LISTED).count_ones()
     }
 
+    /// Whether a job is queued that lies in this place or behind it.
+    pub(crate) fn has_since(&self, place: u32) -> bool {
+        self.0.load(Ordering::Relaxed) >> place != 0
+    }
+
     /// Takes this very job. `false`: somebody else has, or it was never queued here.
     #[inline]
     #[must_use]

@@ -644,8 +644,9 @@ unsafe fn run_row(data: *const (), worker: &Worker) {
         let mut before = 0;
         for _ in 0..LOOKS {
             let len = row.head().ready.len();
-            // Enough; or no more than before, so that nobody is at it; or none, and the entry is stale.
-            if len >= ENOUGH || len == before {
+            // Enough; or no more than before, so that nobody is at it; or none, and the entry is stale; or
+            // there is no place for more.
+            if len >= ENOUGH || len == before || row.head().ready.has_since(FULL - MOST) {
                 break;
             }
             before = len;
