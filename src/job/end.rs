@@ -163,12 +163,21 @@ impl Raw {
     /// The job has ended, its output is a `T`, and the caller is the handle, which takes it once.
     #[inline]
     pub(crate) unsafe fn take_result<T>(self) -> Result<T, JobError> {
+        // SAFETY: by contract.
+        unsafe { self.take_ending() }.map_err(|error| *error)
+    }
+
+    /// As [`Self::take_result`], as it is kept.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline]
+    pub(super) unsafe fn take_ending<T>(self) -> Ending<T> {
         // SAFETY: by contract; a union is as large and as aligned as each of its fields.
-        let ending = unsafe {
+        unsafe {
             let at = self.0.as_ptr().byte_add(self.header().vtable.result);
             at.cast::<Ending<T>>().read()
-        };
-        ending.map_err(|error| *error)
+        }
     }
 
     /// # Safety

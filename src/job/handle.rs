@@ -7,6 +7,7 @@ use super::life::Continue;
 use super::outcome::JobError;
 use super::raw::Raw;
 use super::reference::{JobRef, JobState, JobTimes};
+use super::tail::{CANCELS, IS_TAKEN, Tail, Wait};
 use super::told::Told;
 use super::waiter::{Task, Waiter};
 use crate::Priority;
@@ -19,7 +20,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -47,25 +48,11 @@ use std::time::{Duration, Instant};
 #[must_use = "dropping a handle detaches the job; say `detach` if that is meant"]
 pub struct JobHandle<T> {
     job: Raw,
-    /// Whether the result has been taken.
-    is_taken: bool,
-    cancels: bool,
-    /// For a thread that waits. In a box, as most handles need none and there may be many.
-    wait: Option<Box<Wait>>,
-    /// The task that awaits the job, and is told when it has ended.
-    task: Option<Arc<Told<Task>>>,
+    tail: Tail,
     marker: PhantomData<T>,
 }
 
-const _: () = assert!(size_of::<JobHandle<()>>() <= 4 * size_of::<usize>());
-
-enum Wait {
-    /// The submission has woken a worker of this pool: so there was room for one more at work, and a
-    /// thread that waits may run the job if there still is.
-    Room(Weak<Registry>),
-    /// A thread waits, or has waited, and is told when the job has ended.
-    Told(Arc<Told<Waiter>>),
-}
+const _: () = assert!(size_of::<JobHandle<()>>() == 2 * size_of::<usize>());
 
 // SAFETY: a handle is a pointer to a job, which may be used from any thread, and it moves the
 // result, a `T: Send`, to the thread that has the handle.
@@ -79,10 +66,15 @@ impl<T> std::panic::RefUnwindSafe for JobHandle<T> {}
 impl<T> JobHandle<T> {
     /// # Safety
     /// The job's output is a `T`, and this is its only handle, made with it.
-    pub(super) unsafe fn new(job: Raw, room: Option<Weak<Registry>>) -> Self {
-        let (is_taken, cancels, task) = (false, false, None);
-        let wait = room.map(|room| Box::new(Wait::Room(room)));
-        JobHandle { job, is_taken, cancels, wait, task, marker: PhantomData }
+    #[inline]
+    pub(super) unsafe fn new(job: Raw) -> Self {
+        JobHandle { job, tail: Tail::new(), marker: PhantomData }
+    }
+
+    /// Its submission has woken a worker of this pool.
+    #[cold]
+    pub(super) fn set_room(&mut self, pool: Weak<Registry>) {
+        self.tail.rest_mut().wait = Some(Wait::Room(pool));
     }
 
     /// Waits for the job to end, and returns its result.
@@ -105,8 +97,24 @@ impl<T> JobHandle<T> {
     /// Who waits lends its level to the job: see [`Priority`].
     #[inline]
     #[track_caller]
-    pub fn wait(mut self) -> Result<T, JobError> {
-        assert!(!self.is_taken, "the result of the job was taken before");
+    pub fn wait(self) -> Result<T, JobError> {
+        if self.tail.is_empty() && self.is_finished() {
+            // The usual end of a handle, without what its drop asks.
+            let job = mem::ManuallyDrop::new(self).job;
+            // SAFETY: as in `take` and in `drop`. Small results stay in registers meanwhile.
+            let ending = unsafe {
+                let ending = job.take_ending();
+                job.release();
+                ending
+            };
+            return ending.map_err(|error| *error);
+        }
+        self.wait_for_it()
+    }
+
+    #[track_caller]
+    fn wait_for_it(mut self) -> Result<T, JobError> {
+        assert!(!self.is_taken(), "the result of the job was taken before");
         if !self.is_finished() {
             self.run_or_wait();
         }
@@ -126,7 +134,7 @@ impl<T> JobHandle<T> {
     /// those that run need a lock which the calling thread holds.
     #[track_caller]
     pub fn wait_timeout(&mut self, timeout: Duration) -> Option<Result<T, JobError>> {
-        if !self.is_taken && !self.is_finished() {
+        if !self.is_taken() && !self.is_finished() {
             match Instant::now().checked_add(timeout) {
                 // A time that the clock cannot express is none.
                 None => self.run_or_wait(),
@@ -141,13 +149,13 @@ impl<T> JobHandle<T> {
     /// # Errors
     /// A [`JobError`] if the job did not complete.
     pub fn try_take(&mut self) -> Option<Result<T, JobError>> {
-        (!self.is_taken && self.is_finished()).then(|| self.take())
+        (!self.is_taken() && self.is_finished()).then(|| self.take())
     }
 
     /// The job has ended and its result is there.
     #[inline]
     fn take(&mut self) -> Result<T, JobError> {
-        self.is_taken = true;
+        self.tail.set(IS_TAKEN, true);
         // SAFETY: of the type that `new` was promised; taken once.
         unsafe { self.job.take_result() }
     }
@@ -247,7 +255,7 @@ impl<T> JobHandle<T> {
     /// Lets the job go: it runs, and nobody hears of its end. If it panics, only the panic hook
     /// tells.
     pub fn detach(mut self) {
-        self.cancels = false;
+        self.tail.set(CANCELS, false);
     }
 
     /// Makes the drop of the handle cancel the job, as [`cancel`](Self::cancel) does.
@@ -266,7 +274,7 @@ impl<T> JobHandle<T> {
     /// # Ok::<(), windlass::BuildError>(())
     /// ```
     pub fn cancel_on_drop(mut self) -> Self {
-        self.cancels = true;
+        self.tail.set(CANCELS, true);
         self
     }
 
@@ -290,7 +298,7 @@ impl<T> JobHandle<T> {
     /// Runs the job here and now, from outside of its pool, if that was about to begin with it, or has
     /// room for one more.
     fn run_if_room(&self) -> bool {
-        let Some(Wait::Room(pool)) = self.wait.as_deref() else { return false };
+        let Some(Wait::Room(pool)) = self.wait_of() else { return false };
         // One with a limit in time may end before its closure does, and the wait with it.
         let pool = if self.job.is_timed() { None } else { pool.upgrade() };
         let Some(pool) = pool else { return false };
@@ -315,8 +323,13 @@ impl<T> JobHandle<T> {
         self.job.header().stamps.finished(self.job.common().begun)
     }
 
+    #[inline]
     pub(crate) fn is_taken(&self) -> bool {
-        self.is_taken
+        self.tail.has(IS_TAKEN)
+    }
+
+    fn wait_of(&self) -> Option<&Wait> {
+        self.tail.rest()?.wait.as_ref()
     }
 
     /// Blocks until the job has ended or the time is up.
@@ -333,24 +346,31 @@ impl<T> JobHandle<T> {
         if has_time && wait::spin_since(enqueued, || job.header().life.is_finished()) {
             return;
         }
-        if !matches!(self.wait.as_deref(), Some(Wait::Told(_))) {
+        if !matches!(self.wait_of(), Some(Wait::Told(_))) {
             let waiter = job.header().life.attach_new(Waiter::new());
-            self.wait = waiter.map(|waiter| Box::new(Wait::Told(waiter)));
+            self.tail.rest_mut().wait = waiter.map(Wait::Told);
         }
         // If there is none, the job has ended.
-        if let Some(Wait::Told(waiter)) = self.wait.as_deref() {
+        if let Some(Wait::Told(waiter)) = self.wait_of() {
             waiter.block(deadline);
         }
     }
 
+    fn task(&self) -> Option<&Told<Task>> {
+        self.tail.rest()?.task.as_deref()
+    }
+
     /// Has `cx`'s task woken when the job ends. `false`: it has ended.
     fn attend(&mut self, cx: &Context<'_>) -> bool {
-        match &self.task {
+        match self.task() {
             Some(task) => task.set(cx.waker()),
-            None => self.task = self.job.header().life.attach_new(Task::new(cx.waker())),
+            None => {
+                let task = self.job.header().life.attach_new(Task::new(cx.waker()));
+                self.tail.rest_mut().task = task;
+            }
         }
         // It may have ended before the waker was there.
-        self.task.is_some() && !self.is_finished()
+        self.task().is_some() && !self.is_finished()
     }
 
     /// Has `target` told when the job ends. `false`: it has ended.
@@ -365,7 +385,7 @@ impl<T> Future for JobHandle<T> {
     /// # Panics
     /// If the result was taken before.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        assert!(!self.is_taken, "the result of the job was taken before");
+        assert!(!self.is_taken(), "the result of the job was taken before");
         if !self.is_finished() {
             // In `block_on` on a worker. If it has just begun elsewhere, its end wakes us.
             let _ = Helping::is_on() && self.run_if_queued();
@@ -380,18 +400,18 @@ impl<T> Future for JobHandle<T> {
 impl<T> Drop for JobHandle<T> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
+        if let Some(task) = self.task() {
             // The job keeps its share until it ends, but not the waker.
             task.clear();
         }
-        if self.cancels && !self.is_taken && !self.is_finished() {
+        if self.tail.has(CANCELS) && !self.is_taken() && !self.is_finished() {
             self.job.cancel(CancelCause::Requested);
         }
-        if self.is_taken || !self.job.header().life.detach() {
+        if self.is_taken() || !self.job.header().life.detach() {
             // It has ended: what handle and runner shared is ours (`life` I4).
             // SAFETY: nobody else takes the result; the reference is the one that was shared.
             unsafe {
-                if !self.is_taken {
+                if !self.is_taken() {
                     self.job.drop_result();
                 }
                 self.job.release();

@@ -40,7 +40,7 @@ fn queue_many<T, F>(
             // SAFETY: taken for such jobs, of which this is the one with that number.
             let raw = unsafe { Raw::write(first.nth(nth, wish.layout), parts) };
             // SAFETY: the job's output is the closure's, and this is its handle.
-            unsafe { JobHandle::new(raw, None) }
+            unsafe { JobHandle::new(raw) }
         }));
         let entry = match Row::of(first, count, wish.layout) {
             // SAFETY: they have not been queued, and their handles are kept.

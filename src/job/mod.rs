@@ -74,6 +74,7 @@ mod stamps;
 mod step;
 mod store;
 mod submit;
+mod tail;
 mod told;
 pub(crate) mod waiter;
 mod work;

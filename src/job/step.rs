@@ -32,7 +32,7 @@ pub(crate) fn queue_step(
     let raw = Raw::new(registry, parts);
     queue(registry, level, raw);
     // SAFETY: the job's output is `()`, and this is its only handle.
-    let handle: JobHandle<()> = unsafe { JobHandle::new(raw, None) };
+    let handle: JobHandle<()> = unsafe { JobHandle::new(raw) };
     // A shutdown whose look into the lanes has missed it is seen here, as in `accept`.
     if Board::of(registry).is_discarding() {
         handle.abandon();

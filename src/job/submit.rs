@@ -154,7 +154,11 @@ fn accept_to<X: Options, C: Work>(
         return Err(SubmitError::ShuttingDown(call));
     }
     // SAFETY: the job is a `C`, and this is its handle.
-    Ok(unsafe { JobHandle::new(raw, had_room.then(|| registry.to_weak())) })
+    let mut handle = unsafe { JobHandle::new(raw) };
+    if had_room {
+        handle.set_room(registry.to_weak());
+    }
+    Ok(handle)
 }
 
 /// Takes back the closure of a job that was queued while the pool began to shut down. `None`: it
@@ -199,7 +203,7 @@ pub(super) fn rejected<T: Send + 'static, C: Work<Output = T>>(
     // SAFETY: nobody else knows of the job, whose handle this is.
     unsafe {
         raw.reject(end);
-        JobHandle::new(raw, None)
+        JobHandle::new(raw)
     }
 }
 
