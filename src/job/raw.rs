@@ -405,7 +405,7 @@ impl Raw {
     #[inline]
     pub(crate) fn new<X: Options, C: Work>(registry: &Registry, parts: Parts<X, C>) -> Raw {
         let (level, enqueued, is_gated) = (parts.level, parts.enqueued, parts.is_gated);
-        let place = store::take(&Self::wish::<X, C>(registry, level, enqueued, is_gated));
+        let place = store::take(Self::wish::<X, C>(registry, level, enqueued, is_gated));
         // SAFETY: for such a job.
         unsafe { Self::write(place, parts) }
     }

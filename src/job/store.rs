@@ -226,6 +226,7 @@ impl Filling {
 }
 
 /// What is asked for.
+#[derive(Clone, Copy)]
 pub(super) struct Wish<'a> {
     pub(super) layout: Layout,
     pub(super) registry: &'a Registry,
@@ -259,11 +260,20 @@ const fn span(layout: Layout) -> u32 {
 /// Memory for a job: in the chunk that this thread fills, or by itself if it is too large for that, if
 /// that is wished for, or if the chunk is for another pool.
 #[inline]
-pub(super) fn take(wish: &Wish<'_>) -> Place {
+pub(super) fn take(wish: Wish<'_>) -> Place {
     // A thread that is about to end uses the allocator.
-    match FILLING.try_with(|filling| filling.take(wish)) {
+    match FILLING.try_with(|filling| filling.take_next(&wish)) {
         Ok(Some((at, is_grouped))) => Place { at, is_alone: false, is_grouped },
-        _ => take_alone(wish),
+        _ => take_slowly(wish),
+    }
+}
+
+/// As [`take`], where something is to be decided first.
+#[cold]
+fn take_slowly(wish: Wish<'_>) -> Place {
+    match FILLING.try_with(|filling| filling.take(&wish)) {
+        Ok(Some((at, is_grouped))) => Place { at, is_alone: false, is_grouped },
+        _ => take_alone(&wish),
     }
 }
 
@@ -276,7 +286,7 @@ pub(super) fn take_row(wish: &Wish<'_>, most: u32) -> (Place, u32) {
             filling.give_rest_back();
         }
     });
-    let place = take(wish);
+    let place = take(*wish);
     if !place.is_grouped {
         return (place, 1);
     }
@@ -306,36 +316,59 @@ impl Filling {
         more
     }
 
-    /// A place, and whether the job is queued with the others of its chunk: two words, which come in
-    /// registers.
+    /// Whether such a job may lie in a chunk.
     #[inline]
-    fn take(&self, wish: &Wish<'_>) -> Option<(NonNull<u8>, bool)> {
-        let span = span(wish.layout);
-        if wish.is_alone || span > MOST || wish.layout.align() > PLACE || cfg!(windlass_boxed_jobs)
-        {
-            return None;
-        }
-        let pool = Board::of(wish.registry).serial();
+    fn takes(wish: &Wish<'_>) -> bool {
+        let fits = span(wish.layout) <= MOST && wish.layout.align() <= PLACE;
+        fits && !wish.is_alone && !cfg!(windlass_boxed_jobs)
+    }
+
+    /// Whether the chunk has a place for such a job.
+    #[inline]
+    fn has_next(&self, wish: &Wish<'_>) -> bool {
         // Times are kept as differences to the chunk's, in 32 bits.
         let is_late = wish.enqueued.saturating_sub(self.begun.get()) > u64::from(u32::MAX);
-        if FULL - self.next.get() < span || self.pool.get() != pool || is_late {
+        FULL - self.next.get() >= span(wish.layout)
+            && self.pool.get() == Board::of(wish.registry).serial()
+            && !is_late
+    }
+
+    #[inline]
+    fn bump(&self, wish: &Wish<'_>) -> (NonNull<u8>, bool) {
+        self.strangers.set(0);
+        let nth = self.next.get();
+        self.next.set(nth + span(wish.layout));
+        // SAFETY: inside of the chunk, behind its head.
+        let at = unsafe { self.chunk.get().cast::<u8>().add(nth as usize * PLACE) };
+        // SAFETY: not null.
+        (unsafe { NonNull::new_unchecked(at) }, self.level.get() == wish.level)
+    }
+
+    /// As [`Self::take`], if there is nothing to decide.
+    #[inline]
+    fn take_next(&self, wish: &Wish<'_>) -> Option<(NonNull<u8>, bool)> {
+        let is_plain = Self::takes(wish) && wish.may_join;
+        (is_plain && self.has_next(wish)).then(|| self.bump(wish))
+    }
+
+    /// A place, and whether the job is queued with the others of its chunk: two words, which come in
+    /// registers.
+    fn take(&self, wish: &Wish<'_>) -> Option<(NonNull<u8>, bool)> {
+        if !Self::takes(wish) {
+            return None;
+        }
+        if !self.has_next(wish) {
+            let pool = Board::of(wish.registry).serial();
             if self.pool.get() != pool && self.strangers.get() < STRANGERS && self.pool.get() != 0 {
                 self.strangers.set(self.strangers.get() + 1);
                 return None;
             }
             self.renew(pool, wish);
         }
-        self.strangers.set(0);
-        let nth = self.next.get();
-        self.next.set(nth + span);
-        // SAFETY: inside of the chunk, behind its head.
-        let at = unsafe { self.chunk.get().cast::<u8>().add(nth as usize * PLACE) };
-        // SAFETY: not null.
-        let at = unsafe { NonNull::new_unchecked(at) };
         if !wish.may_join {
             self.close(wish.level);
         }
-        Some((at, self.level.get() == wish.level))
+        Some(self.bump(wish))
     }
 
     /// A job of that level is queued on its own (I2).
@@ -345,7 +378,6 @@ impl Filling {
         }
     }
 
-    #[cold]
     fn renew(&self, pool: u64, wish: &Wish<'_>) {
         self.give_rest_back();
         let &Wish { registry, level, enqueued, .. } = wish;

@@ -25,8 +25,8 @@ use crate::pool::{Pool, with_current_registry};
 use crate::time::after;
 use std::any::Any;
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, mem};
 use std::time::{Duration, Instant};
 
 /// Queues a job, whose handle is made only then. Returns whether a worker was woken for it.
@@ -66,14 +66,12 @@ pub(super) struct Terms<X> {
     level: u8,
     is_timed: bool,
     token: Option<CancelToken>,
-    door: Door,
 }
 
 impl Terms<()> {
     /// Of a job of which nothing is said.
-    pub(super) const fn plain(door: Door) -> Terms<()> {
-        Terms { extra: (), level: Priority::Normal.level(), is_timed: false, token: None, door }
-    }
+    pub(super) const PLAIN: Terms<()> =
+        Terms { extra: (), level: Priority::Normal.level(), is_timed: false, token: None };
 }
 
 /// Takes a job in, or gives its closure back. `prepare` is called before anybody else sees the job.
@@ -82,6 +80,7 @@ pub(super) fn accept<X: Options, C: Work>(
     registry: &Registry,
     call: C,
     terms: Terms<X>,
+    door: Door,
     prepare: impl FnOnce(Raw),
 ) -> Result<JobHandle<C::Output>, SubmitError<C>> {
     let level = terms.level;
@@ -89,7 +88,7 @@ pub(super) fn accept<X: Options, C: Work>(
         prepare(raw);
         if runs_here { raw.run_unqueued() } else { queue(registry, level, raw) }
     };
-    accept_to(registry, call, terms, false, start)
+    accept_to(registry, call, terms, &door, false, start)
 }
 
 /// As [`accept`], for a job that waits: `keep` has its gate opened at some time.
@@ -97,6 +96,7 @@ fn accept_gated<X: Options, C: Work>(
     registry: &Registry,
     call: C,
     terms: Terms<X>,
+    door: Door,
     prepare: impl FnOnce(Raw),
     keep: impl FnOnce(Gate),
 ) -> Result<JobHandle<C::Output>, SubmitError<C>> {
@@ -107,7 +107,7 @@ fn accept_gated<X: Options, C: Work>(
         keep(gate.counted(Board::of(registry)));
         false
     };
-    accept_to(registry, call, terms, true, start)
+    accept_to(registry, call, terms, &door, true, start)
 }
 
 #[inline]
@@ -115,14 +115,22 @@ fn accept_to<X: Options, C: Work>(
     registry: &Registry,
     call: C,
     terms: Terms<X>,
+    door: &Door,
     is_gated: bool,
     start: impl FnOnce(Raw, bool) -> bool,
 ) -> Result<JobHandle<C::Output>, SubmitError<C>> {
+    let Terms { extra, level, is_timed, token } = terms;
+    // What has no options has nothing that goes by them, as the compiler is told here.
+    let (is_timed, token) = if X::HAS_EXTRA {
+        (is_timed, token)
+    } else {
+        debug_assert!(!is_timed && token.is_none());
+        mem::forget(token);
+        (false, None)
+    };
     registry.check_not_forked();
     panic::watch();
     let board = Board::of(registry);
-    // The door stays where it is, see `Raw::new`.
-    let Terms { extra, level, is_timed, token, ref door } = terms;
     let ticket = extra.extra().map_or(Ticket::PLAIN, Extra::ticket);
     if !board.is_open() {
         admit::turn_away(board, &ticket, door);
@@ -212,7 +220,7 @@ where
     T: Send + 'static,
     C: Call<Output = T>,
 {
-    match accept(registry, call, Terms::plain(Door::AsUsual), |_| ()) {
+    match accept(registry, call, Terms::PLAIN, Door::AsUsual, |_| ()) {
         Ok(handle) => handle,
         Err(error) => rejected(registry, error),
     }
@@ -227,7 +235,7 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    accept(registry, Plain(f), Terms::plain(door), |_| ()).map_err(|error| error.map(|call| call.0))
+    accept(registry, Plain(f), Terms::PLAIN, door, |_| ()).map_err(|error| error.map(|call| call.0))
 }
 
 /// Has `f` run, which has been let in.
@@ -236,7 +244,7 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    let accepted = accept(registry, Plain(f), Terms::plain(Door::With(held)), |_| ());
+    let accepted = accept(registry, Plain(f), Terms::PLAIN, Door::With(held), |_| ());
     accepted.unwrap_or_else(|error| rejected(registry, error))
 }
 
@@ -246,8 +254,8 @@ pub(crate) fn submit_at<F>(registry: &Registry, level: u8, f: F) -> Result<(), F
 where
     F: FnOnce() + Send + 'static,
 {
-    let terms = Terms { level, ..Terms::plain(Door::With(Held::NONE)) };
-    let result = accept(registry, Plain(f), terms, |_| ());
+    let (terms, door) = (Terms { level, ..Terms::PLAIN }, Door::With(Held::NONE));
+    let result = accept(registry, Plain(f), terms, door, |_| ());
     result.map(JobHandle::detach).map_err(|error| error.into_inner().0)
 }
 
@@ -643,7 +651,7 @@ impl<'a> JobBuilder<'a> {
         let is_timed = deadline.is_some() || options.run_timeout.is_some();
         let level = options.priority.level();
         let extra = wrap(extra);
-        let terms = Terms { extra, level, is_timed, token, door };
+        let terms = Terms { extra, level, is_timed, token };
         let prepare = |raw: Raw| {
             if is_bound {
                 let job = JobRef::new(raw);
@@ -666,9 +674,9 @@ impl<'a> JobBuilder<'a> {
             }
         };
         let result = if waits {
-            accept_gated(registry, call, terms, prepare, |gate| dependencies.keep(gate))
+            accept_gated(registry, call, terms, door, prepare, |gate| dependencies.keep(gate))
         } else {
-            accept(registry, call, terms, prepare)
+            accept(registry, call, terms, door, prepare)
         };
         if let Some(member) = member {
             match &result {
