@@ -54,6 +54,15 @@ impl Raw {
         worker.run_plain(Entry { data: self.0.as_ptr().cast_const().cast::<()>(), run });
     }
 
+    /// Runs a job that was taken out of its row by somebody who waits for it.
+    ///
+    /// # Safety
+    /// As of [`Self::run_from_row`]; and the caller owns the job beside that.
+    pub(super) unsafe fn run_from_row_on(self, worker: &Worker) {
+        let run = self.header().vtable.run_from_row;
+        worker.run_plain(Entry { data: self.0.as_ptr().cast_const().cast::<()>(), run });
+    }
+
     /// Runs a job that was made to be queued and has not been, unless it has been ended meanwhile.
     /// The caller has its only reference.
     pub(super) fn run_unqueued(self) -> bool {

@@ -98,7 +98,7 @@ impl<T> JobHandle<T> {
     #[inline]
     #[track_caller]
     pub fn wait(self) -> Result<T, JobError> {
-        if self.tail.is_empty() && self.is_finished() {
+        if self.tail.is_empty() && (self.is_finished() || self.job.run_in_place()) {
             // The usual end of a handle, without what its drop asks.
             let job = mem::ManuallyDrop::new(self).job;
             // SAFETY: as in `take` and in `drop`. Small results stay in registers meanwhile.

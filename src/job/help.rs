@@ -2,9 +2,28 @@
 
 use super::context::Context;
 use super::life::Phase;
+use super::raw::Raw;
 use super::reference::JobRef;
+use crate::bridge::block_on::Helping;
 use crate::engine::registry::Registry;
 use crate::engine::worker::Worker;
+
+impl Raw {
+    /// Runs the job here and now, if the calling thread is in its pool, and it is queued in a row, from
+    /// which one step takes it. `true`: it has ended.
+    #[inline(never)]
+    pub(super) fn run_in_place(self) -> bool {
+        Worker::with_current(|worker| {
+            let worker = worker.filter(|worker| self.is_in(worker.registry()));
+            let Some(worker) = worker.filter(|_| self.withdraw()) else { return false };
+            // What it polls is its own affair.
+            let _helping = Helping::set(false);
+            // SAFETY: its bit is ours, and the caller owns the job beside that.
+            unsafe { self.run_from_row_on(worker) };
+            true
+        })
+    }
+}
 
 impl JobRef {
     /// Runs the job here and now, in its pool. `false`: it is not queued, or somebody else takes it.

@@ -573,7 +573,7 @@ impl Raw {
     /// finds it needs the job.
     pub(super) fn withdraw(self) -> bool {
         // SAFETY: a grouped job lies in a place.
-        self.is_grouped() && unsafe { store::withdraw(self.0.cast()) }
+        self.is_grouped() && self.header().life.is_in_row() && unsafe { store::withdraw(self.0.cast()) }
     }
 
     /// Has a queued job raced for by its life, and gives the caller what an entry of it in a lane has: that
