@@ -100,7 +100,7 @@ impl Raw {
     ///
     /// # Safety
     /// As [`Self::tell`]; and nothing of it runs any more.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn end(self, outcome: JobOutcome, counter: Option<Counter<'_>>) {
         // Whoever is told finds the room that it has left.
         self.give_all_back();
@@ -127,7 +127,7 @@ impl Raw {
     /// # Safety
     /// The caller has the right to write the result and has written it. Afterwards the job may be
     /// gone, unless the caller owns a reference.
-    #[inline]
+    #[inline(always)]
     unsafe fn tell(self, outcome: JobOutcome, counter: Option<Counter<'_>>) {
         let header = self.header();
         let vtable = header.vtable;

@@ -139,6 +139,7 @@ impl Belonging {
 }
 
 impl Drop for Belonging {
+    #[inline]
     fn drop(&mut self) {
         tls::CONTEXT.with(|cell| cell.set(self.before));
     }
