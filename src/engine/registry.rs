@@ -58,6 +58,11 @@ pub(crate) struct Registry {
     generation: u32,
 }
 
+/// How many seats for guests a pool of so many workers has.
+pub(crate) fn guest_seats(width: usize) -> usize {
+    (2 * width).max(8)
+}
+
 impl Registry {
     pub(crate) fn new(
         width: usize,
@@ -69,7 +74,7 @@ impl Registry {
     ) -> Arc<Registry> {
         // A parked guest gives its permit back and keeps its seat, so there can be more guests
         // than permits. Without a free seat a caller is served through the injector instead.
-        let seats = (2 * width).max(8);
+        let seats = guest_seats(width);
         let ticks_per_us = clock::ticks_per_us();
         let first_guest = width + crew.max_spares + crew.num_reserved;
         let registry = Arc::new_cyclic(|this| Registry {
@@ -108,6 +113,17 @@ impl Registry {
 
     pub(crate) fn width(&self) -> usize {
         self.width
+    }
+
+    /// The number of a seat among those of regular threads, and then of guests. `None`: it is another's.
+    #[inline]
+    pub(crate) fn number_of_seat(&self, seat: u32) -> Option<usize> {
+        let seat = seat as usize;
+        if seat < self.width {
+            Some(seat)
+        } else {
+            Some(self.width + seat.checked_sub(self.first_guest)?)
+        }
     }
 
     pub(crate) fn worker(&self, index: u32) -> &Worker {

@@ -15,7 +15,7 @@ use super::raw::Raw;
 use super::reference::JobRef;
 use super::slab::Slab;
 use crate::engine::number;
-use crate::engine::registry::Registry;
+use crate::engine::registry::{Registry, guest_seats};
 use crate::engine::sync::{AtomicU8, AtomicU64, Mutex, Ordering, fence, lock};
 use crate::engine::worker::Worker;
 use crate::policy::QueueLimits;
@@ -28,8 +28,8 @@ use std::task::Waker;
 use std::time::Instant;
 use std::{fmt, ptr};
 
-/// Each regular worker counts in a place of its own, as nobody else writes; all other threads share
-/// so many, so that they seldom wait for each other's cache lines.
+/// Each regular worker and each guest counts in a place of its own, as nobody else writes; all other
+/// threads share so many, so that they seldom wait for each other's cache lines.
 const SHARED: usize = if cfg!(shuttle) { 1 } else { 8 };
 
 /// The number of a job in its pool. Of the jobs that one thread submits later ones have higher numbers,
@@ -159,8 +159,9 @@ pub(crate) struct Board {
     serial: u64,
     /// The number of the next job, of which threads take several at once.
     next: CachePadded<AtomicU64>,
-    /// The shared ones, then those of the workers.
+    /// The shared ones, then those of the workers, then those of the guests.
     shards: Box<[CachePadded<Shard>]>,
+    entrance_shards: usize,
     /// None: the real one.
     clock: Option<Arc<dyn Clock>>,
     /// None: all jobs are let in.
@@ -200,12 +201,16 @@ impl Board {
         limits: Option<QueueLimits>,
     ) -> Self {
         let now = clock.as_ref().map_or_else(Instant::now, |clock| clock.now());
-        let entrance = limits.map(|limits| Box::new(Entrance::new(limits, SHARED + width, now)));
+        let entrance_shards = SHARED + width;
+        let entrance = limits.map(|limits| Box::new(Entrance::new(limits, entrance_shards, now)));
         Board {
             mode: AtomicU8::new(Mode::Open as u8),
             serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
             next: CachePadded::new(AtomicU64::new(1)),
-            shards: (0..SHARED + width).map(|_| CachePadded::default()).collect(),
+            shards: (0..SHARED + width + guest_seats(width))
+                .map(|_| CachePadded::default())
+                .collect(),
+            entrance_shards,
             clock,
             entrance,
             timer: OnceLock::new(),
@@ -284,10 +289,12 @@ impl Board {
 
     // ---- counting
 
-    /// Where the calling thread counts.
+    /// The calling thread's shard of what belongs to the limits, where guests are as all other threads:
+    /// the more shards, the less each can keep.
     #[inline]
     pub(super) fn shard(&self) -> usize {
-        self.place().0
+        let place = self.place().0;
+        if place < self.entrance_shards { place } else { place % SHARED }
     }
 
     /// Where the calling thread counts, and whether nobody else does.
@@ -295,12 +302,18 @@ impl Board {
     fn place(&self) -> (usize, bool) {
         let mine = Worker::with_current(|worker| {
             let worker = worker.filter(|worker| ptr::eq(Board::of(worker.registry()), self));
-            worker.map(|worker| SHARED + worker.index() as usize)
+            worker.and_then(Self::place_of)
         });
         match mine {
-            Some(place) if place < self.shards.len() => (place, true),
-            _ => (number::of_thread() % SHARED, false),
+            Some(place) => (place, true),
+            None => (number::of_thread() % SHARED, false),
         }
+    }
+
+    /// Where the thread in a seat of this pool counts, if nobody else does.
+    #[inline]
+    fn place_of(worker: &Worker) -> Option<usize> {
+        Some(SHARED + worker.registry().number_of_seat(worker.index())?)
     }
 
     /// Tells this pool from all others of the process, those that are gone included. From 1.
@@ -342,7 +355,7 @@ impl Board {
     /// As [`Self::counter`], for the thread in a seat of this pool.
     #[inline]
     pub(super) fn counter_on(&self, worker: &Worker) -> Counter<'_> {
-        match self.shards.get(SHARED + worker.index() as usize) {
+        match Self::place_of(worker).and_then(|place| self.shards.get(place)) {
             Some(shard) => Counter { shard, is_mine: true },
             None => self.counter(),
         }

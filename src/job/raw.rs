@@ -237,7 +237,8 @@ impl<X: Options, C: Call> Cell<X, C> {
             Ok(value) => {
                 panic::forget_location(raw);
                 let is_plain = !X::HAS_EXTRA;
-                let outcome = if is_plain { JobOutcome::Completed } else { raw.outcome_of_return() };
+                let outcome =
+                    if is_plain { JobOutcome::Completed } else { raw.outcome_of_return() };
                 (outcome, Ok(value))
             }
             Err(payload) => {
@@ -573,7 +574,9 @@ impl Raw {
     /// finds it needs the job.
     pub(super) fn withdraw(self) -> bool {
         // SAFETY: a grouped job lies in a place.
-        self.is_grouped() && self.header().life.is_in_row() && unsafe { store::withdraw(self.0.cast()) }
+        self.is_grouped()
+            && self.header().life.is_in_row()
+            && unsafe { store::withdraw(self.0.cast()) }
     }
 
     /// Has a queued job raced for by its life, and gives the caller what an entry of it in a lane has: that

@@ -26,8 +26,8 @@ use crate::time::after;
 use std::any::Any;
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::{fmt, mem};
 use std::time::{Duration, Instant};
+use std::{fmt, mem};
 
 /// Queues a job, whose handle is made only then. Returns whether a worker was woken for it.
 #[inline]
