@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use windlass::{
-    Bound, JobError, JobHandle, JobOutcome, Pool, Priority, QueueEvent, QueueLimits, SubmitError,
-    WhenFull,
+    Bound, CancelToken, JobError, JobHandle, JobOutcome, Pool, Priority, QueueEvent, QueueLimits,
+    SubmitError, WhenFull,
 };
 
 fn bounded(width: usize, limits: impl Into<QueueLimits>) -> Pool {
@@ -152,6 +152,44 @@ fn what_is_pushed_out_may_do_as_it_likes() {
         assert_eq!(second.wait().unwrap(), 2);
         assert_eq!(pool.queue_stats().queued, Some(0));
     });
+}
+
+/// A job that is cancelled while it is being submitted ends there and then, and so does what it holds:
+/// before anybody can push it out, and while it is about to be listed for that.
+#[test]
+fn what_ends_while_it_is_submitted_may_submit() {
+    struct Again(Pool, Arc<AtomicUsize>);
+    impl Drop for Again {
+        fn drop(&mut self) {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            self.0.submit(|| ()).detach();
+        }
+    }
+    for when_full in [WhenFull::DropOldest, WhenFull::DropNewest, WhenFull::DropLowest] {
+        let pool = bounded(1, dropping(Bound::jobs(1), when_full));
+        watchdog(&pool, || {
+            let (gate, blockers) = block(&pool);
+            let (token, dropped) = (CancelToken::new(), Arc::new(AtomicUsize::new(0)));
+            token.cancel();
+            // Twice: the second finds the pool full with what the first one has left.
+            for _ in 0..2 {
+                let (captured, extension) =
+                    [0, 1].map(|_| Again(pool.clone(), Arc::clone(&dropped))).into();
+                let job = pool.job("cancelled").cancel_token(&token).extension(extension);
+                let handle = job.submit(move || drop(captured));
+                assert!(handle.is_finished());
+                assert!(handle.wait().is_err());
+            }
+            // The extensions go with what the lane still holds of the jobs.
+            assert_eq!(dropped.load(Ordering::SeqCst), 2);
+            end(&gate, blockers);
+            assert!(pool.wait_idle(LONG));
+            let counts = pool.job_counts();
+            assert_eq!((counts.pending(), pool.queue_stats().queued), (0, Some(0)));
+            let _ = pool.shutdown(Shutdown::Drain, LONG);
+            assert_eq!(dropped.load(Ordering::SeqCst), 4);
+        });
+    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn a_chunk_takes_no_job_whose_times_would_not_fit() {
     let pool = Pool::new(1).unwrap();
     let layout = Layout::from_size_align(64, 8).unwrap();
     let late = 1_000 + u64::from(u32::MAX);
-    let places = [1_000, late, late + 1].map(|enqueued| take(&wish(&pool, layout, enqueued)));
+    let places = [1_000, late, late + 1].map(|enqueued| take(wish(&pool, layout, enqueued)));
     if places[0].is_alone {
         // With `windlass_boxed_jobs` all are.
         assert_eq!(places.map(begun), [1_000, late, late + 1]);
