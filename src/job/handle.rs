@@ -16,10 +16,12 @@ use crate::engine::job::JobRef as Entry;
 use crate::engine::registry::Registry;
 use crate::engine::wait;
 use crate::engine::worker::Worker;
+use std::any::TypeId;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
 use std::pin::Pin;
+use std::ptr;
 use std::sync::Weak;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -376,6 +378,37 @@ impl<T> JobHandle<T> {
     /// Has `target` told when the job ends. `false`: it has ended.
     pub(crate) fn tell(&self, target: impl Continue) -> bool {
         self.job.header().life.attach_new(target).is_some()
+    }
+}
+
+impl<T: Send + 'static> JobHandle<T> {
+    /// The handle without its type.
+    pub(crate) fn erase(self) -> AnyHandle {
+        AnyHandle { handle: self.with_type(), of: TypeId::of::<T>() }
+    }
+}
+
+impl<T> JobHandle<T> {
+    /// As a handle of that type, which does not get at the result unless it is of that type. What else a
+    /// handle does, its end included, does not go by the type.
+    fn with_type<U>(self) -> JobHandle<U> {
+        let this = mem::ManuallyDrop::new(self);
+        // SAFETY: moved out of what is not used any more.
+        let tail = unsafe { ptr::read(&raw const this.tail) };
+        JobHandle { job: this.job, tail, marker: PhantomData }
+    }
+}
+
+/// A handle whose type somebody else knows.
+pub(crate) struct AnyHandle {
+    handle: JobHandle<()>,
+    of: TypeId,
+}
+
+impl AnyHandle {
+    /// `None`: it is of another type.
+    pub(crate) fn downcast<T: Send + 'static>(self) -> Option<JobHandle<T>> {
+        (self.of == TypeId::of::<T>()).then(|| self.handle.with_type())
     }
 }
 

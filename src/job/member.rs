@@ -4,6 +4,7 @@
 
 use super::cancel::CancelToken;
 use super::gate::Gate;
+use super::handle::{AnyHandle, JobHandle};
 use super::life::Continue;
 use super::outcome::SkipCause;
 use super::raw::Raw;
@@ -43,8 +44,8 @@ pub(crate) trait Await: Send + Sync {
 /// and, if it is to be tried again, that it pauses. None of these unwinds or blocks. They may come
 /// before `joined`. Of its end it hears as others do ([`JobRef::on_end`]).
 pub(crate) trait Member: Send + Sync {
-    /// It was accepted.
-    fn joined(self: Arc<Self>, job: JobRef);
+    /// It was accepted. The group keeps the handle, if it is given one.
+    fn joined(self: Arc<Self>, job: JobRef, handle: Option<AnyHandle>);
 
     /// It was not accepted.
     fn rejected(&self);
@@ -109,9 +110,26 @@ impl JobBuilder<'_> {
         self.enlist(group.as_enlist()).priority(priority)
     }
 
-    pub(crate) fn enlist(mut self, group: Arc<dyn Enlist>) -> Self {
+    fn enlist(mut self, group: Arc<dyn Enlist>) -> Self {
         self.extra.name = group.name_of_member(&self.extra.name);
         self.group = Some(group);
         self
+    }
+
+    /// Makes the job a member that [joins](JobHandle::join_group) when its handle is there, and not
+    /// without it.
+    pub(crate) fn enlist_whole(self, group: Arc<dyn Enlist>) -> Self {
+        JobBuilder { joins_whole: true, ..self.enlist(group) }
+    }
+}
+
+impl<T: Send + 'static> JobHandle<T> {
+    /// Has the job, which is to [join whole](JobBuilder::enlist_whole), join its group, which keeps the
+    /// handle.
+    pub(crate) fn join_group(self) -> JobRef {
+        let job = self.job_ref();
+        let member = Arc::clone(job.raw().member().expect("a member"));
+        member.joined(job.clone(), Some(self.erase()));
+        job
     }
 }

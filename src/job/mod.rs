@@ -88,6 +88,7 @@ pub use context::{checkpoint, task_name};
 pub use control::CancelOutcome;
 pub use cx::{JobCx, current};
 pub(crate) use gate::Gate;
+pub(crate) use handle::AnyHandle;
 pub use handle::JobHandle;
 pub(crate) use help::is_inside_group;
 pub(crate) use life::Continue;

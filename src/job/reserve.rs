@@ -282,8 +282,10 @@ fn ticket(board: &Board, draft: &Option<Box<Draft>>) -> Ticket {
 impl<'a> JobBuilder<'a> {
     fn into_draft(self) -> (&'a Registry, Option<Box<Draft>>) {
         let to = self.registry();
-        let JobBuilder { registry: _, options, extra, token, deadline, after, group } = self;
-        let draft = JobBuilder { registry: None, options, extra, token, deadline, after, group };
+        let JobBuilder { options, extra, token, deadline, after, group, joins_whole, .. } = self;
+        let registry = None;
+        let draft =
+            JobBuilder { registry, options, extra, token, deadline, after, group, joins_whole };
         (to, Some(Box::new(draft)))
     }
 

@@ -387,6 +387,8 @@ pub struct JobBuilder<'a> {
     pub(super) deadline: Option<Instant>,
     pub(super) after: After,
     pub(super) group: Option<Arc<dyn Enlist>>,
+    /// Whether it joins that when its handle is there.
+    pub(super) joins_whole: bool,
 }
 
 impl<'a> JobBuilder<'a> {
@@ -398,8 +400,9 @@ impl<'a> JobBuilder<'a> {
     pub(crate) fn unbound(name: Cow<'static, str>) -> Self {
         let extra = Extra::named(name);
         let (options, token, deadline) = (JobOptions::default(), None, None);
-        let (registry, after, group) = (None, After::default(), None);
-        JobBuilder { registry, options, extra, token, deadline, after, group }
+        let (registry, after) = (None, After::default());
+        let (group, joins_whole) = (None, false);
+        JobBuilder { registry, options, extra, token, deadline, after, group, joins_whole }
     }
 
     pub(crate) fn on(mut self, registry: &'a Registry) -> Self {
@@ -613,8 +616,8 @@ impl<'a> JobBuilder<'a> {
         wrap: impl FnOnce(Extra) -> X,
     ) -> Result<JobHandle<C::Output>, SubmitError<C>> {
         let registry = self.registry();
-        let JobBuilder { options, mut extra, token, deadline, after: dependencies, group, .. } =
-            self;
+        let JobBuilder { options, mut extra, token, deadline, group, joins_whole, .. } = self;
+        let dependencies = self.after;
         let board = Board::of(registry);
         let ticket = admit::ticket(board, &options);
         extra.set_ticket(ticket);
@@ -680,7 +683,8 @@ impl<'a> JobBuilder<'a> {
         };
         if let Some(member) = member {
             match &result {
-                Ok(handle) => member.joined(handle.job_ref()),
+                Ok(_) if joins_whole => {}
+                Ok(handle) => member.joined(handle.job_ref(), None),
                 Err(_) => member.rejected(),
             }
         }

@@ -1,7 +1,7 @@
 //! What a group knows of its members, under one lock; so what is read of it is of one moment.
 //!
-//! G1. `members` are those that have not ended, or whose result the submitting thread has yet to
-//!     bring (`Entry`). A member is listed before its job exists, so whoever finds none has not
+//! G1. `members` are those that have not ended, or have not joined: the group hears of the end of a
+//!     member after that. A member is listed before its job exists, so whoever finds none has not
 //!     overlooked one.
 //! G2. `counts` has each member of the group in one place, always: the sum of the others is `total`.
 //! G3. Nothing of the user's is called or dropped under the lock.
@@ -12,6 +12,7 @@
 use super::joiner::Until;
 use super::limit::Limit;
 use super::member::Node;
+use super::members::Members;
 use super::statistics::GroupStatistics;
 use super::waiting::{self, Waiters, Waiting};
 use crate::Priority;
@@ -20,11 +21,11 @@ use crate::engine::sync::{Mutex, MutexGuard, lock};
 use crate::engine::unwind;
 use crate::job::waiter::Waiter;
 use crate::job::{
-    Board, CancelCallback, CancelCause, CancelToken, JobOutcome, JobRef, SkipCause, is_inside_group,
+    AnyHandle, Board, CancelCallback, CancelCause, CancelToken, JobOutcome, JobRef, SkipCause,
+    is_inside_group,
 };
 use crate::time::TimerKey;
-use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, Weak};
 
 /// What is said of a group before it is opened.
@@ -67,8 +68,7 @@ pub(super) struct State {
     /// The first member, here or in a group below, that has ended and not completed.
     pub(super) failure: Option<SkipCause>,
     counts: GroupStatistics,
-    members: BTreeMap<u64, Entry>,
-    next_index: u64,
+    members: Members<Entry>,
     busy_groups: usize,
     /// Results that nobody has taken, in the order of the ends.
     done: VecDeque<Done>,
@@ -86,16 +86,11 @@ pub(super) struct State {
 /// A member that is listed.
 struct Entry {
     place: Place,
+    /// `None`: it has not joined.
     job: Option<JobRef>,
-    /// Whether the group is brought the result.
-    is_kept: bool,
-    handle: Option<Handle>,
-    /// How it has ended.
-    end: Option<JobOutcome>,
+    /// Of the group's type, if the group has the result.
+    handle: Option<AnyHandle>,
 }
-
-/// A `JobHandle` of the group's type.
-type Handle = Box<dyn Any + Send>;
 
 /// Where a member is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,7 +104,7 @@ pub(super) enum Place {
 /// A member that has ended, and its result.
 pub(super) struct Done {
     pub(super) index: u64,
-    pub(super) handle: Handle,
+    pub(super) handle: AnyHandle,
     is_good: bool,
 }
 
@@ -134,26 +129,24 @@ impl State {
             Until::Ends(n) => self.done.len() >= n,
             Until::Successes(n) => self.num_good >= n,
             Until::AllEnded => false,
-            Until::Gone(index) => !self.members.contains_key(&index),
+            Until::Gone(index) => self.members.get(index).is_none(),
         };
         is_reached || self.has_all_ended()
     }
 
     pub(super) fn has_queued(&self) -> bool {
-        self.help_from < self.next_index
+        self.help_from < self.members.next()
     }
 
     /// A queued member that nobody has been shown yet.
     pub(super) fn next_queued(&mut self) -> Option<JobRef> {
-        let from = self.help_from;
-        for (&index, entry) in self.members.range(from..) {
-            if let (Place::Queued, Some(job)) = (entry.place, &entry.job) {
-                self.help_from = index + 1;
-                return Some(job.clone());
-            }
-        }
-        self.help_from = self.next_index;
-        None
+        let queued = self.members.from(self.help_from).find_map(|(index, entry)| {
+            let job = entry.job.as_ref().filter(|_| entry.place == Place::Queued)?;
+            Some((index + 1, job.clone()))
+        });
+        let (from, job) = queued.unzip();
+        self.help_from = from.unwrap_or(self.members.next());
+        job
     }
 
     /// A member may be found by those who help.
@@ -164,20 +157,20 @@ impl State {
 
     /// Takes those out whose wait is over.
     fn take_reached(&mut self) -> Vec<Waiting> {
+        if !self.waiters.has_any(|until| self.is_reached(until)) {
+            return Vec::new();
+        }
         let waiters = std::mem::take(&mut self.waiters);
         let (over, on) = waiters.split(|until| self.is_reached(until));
         self.waiters = on;
         over
     }
 
-    /// If the member has ended and all of it is here, takes it off the list.
-    fn settle(&mut self, index: u64) -> Option<Handle> {
-        let entry = self.members.get(&index)?;
-        let outcome = entry.end?;
-        if entry.is_kept && entry.handle.is_none() {
-            return None;
-        }
-        let entry = self.members.remove(&index)?;
+    /// Takes a member off the list, which has ended. Returns what nobody wants.
+    fn settle(&mut self, index: u64, outcome: JobOutcome) -> Option<AnyHandle> {
+        let entry = self.members.remove(index)?;
+        *self.counts.at(entry.place) -= 1;
+        self.counts.count(outcome);
         let is_good = outcome == JobOutcome::Completed;
         match entry.handle {
             Some(handle) if self.discards => return Some(handle),
@@ -218,8 +211,7 @@ impl Core {
                 cause: None,
                 failure: None,
                 counts: GroupStatistics::default(),
-                members: BTreeMap::new(),
-                next_index: 0,
+                members: Members::new(),
                 busy_groups: 0,
                 done: VecDeque::new(),
                 num_good: 0,
@@ -283,7 +275,7 @@ impl Core {
     // ---- members
 
     /// Lists a new member. `None`: the group is closed.
-    pub(super) fn add(self: &Arc<Self>, is_kept: bool, waits: bool) -> Option<Arc<Node>> {
+    pub(super) fn add(self: &Arc<Self>, waits: bool) -> Option<Arc<Node>> {
         // Not under the lock: it may notice that the deadline has passed.
         let is_cancelled = self.token.is_cancelled();
         let (index, is_first) = {
@@ -291,16 +283,13 @@ impl Core {
             if is_cancelled || state.is_closed {
                 return None;
             }
-            let index = state.next_index;
-            // Nobody who helps need look for one that has not joined.
-            state.help_from += u64::from(state.help_from == index);
-            state.next_index += 1;
             let is_first = state.has_all_ended();
             let place = if waits { Place::Waiting } else { Place::Queued };
             state.counts.total += 1;
             *state.counts.at(place) += 1;
-            let entry = Entry { place, job: None, is_kept, handle: None, end: None };
-            state.members.insert(index, entry);
+            let index = state.members.add(Entry { place, job: None, handle: None });
+            // Nobody who helps need look for one that has not joined.
+            state.help_from += u64::from(state.help_from == index);
             (index, is_first)
         };
         if is_first {
@@ -309,11 +298,13 @@ impl Core {
         Some(Node::new(Arc::clone(self), index))
     }
 
-    pub(super) fn joined(&self, index: u64, job: JobRef) {
+    /// The member is in the pool. Its end is told after that.
+    pub(super) fn joined(&self, index: u64, job: &JobRef, handle: Option<AnyHandle>) {
         let mut state = self.state();
-        let Some(entry) = state.members.get_mut(&index) else { return };
+        let Some(entry) = state.members.get_mut(index) else { return };
         let is_queued = entry.place == Place::Queued;
         entry.job = Some(job.clone());
+        entry.handle = handle;
         let cause = state.cause.clone();
         let helpers = if is_queued { state.show(index) } else { Vec::new() };
         drop(state);
@@ -326,7 +317,7 @@ impl Core {
 
     pub(super) fn rejected(&self, index: u64) {
         let mut state = self.state();
-        if let Some(entry) = state.members.remove(&index) {
+        if let Some(entry) = state.members.remove(index) {
             *state.counts.at(entry.place) -= 1;
             state.counts.total -= 1;
         }
@@ -336,8 +327,7 @@ impl Core {
     pub(super) fn set_place(&self, index: u64, place: Place) {
         let mut state = self.state();
         let state = &mut *state;
-        let entry = state.members.get_mut(&index).filter(|entry| entry.end.is_none());
-        let Some(entry) = entry else { return };
+        let Some(entry) = state.members.get_mut(index) else { return };
         let before = std::mem::replace(&mut entry.place, place);
         *state.counts.at(before) -= 1;
         *state.counts.at(place) += 1;
@@ -347,7 +337,7 @@ impl Core {
     pub(super) fn listed(&self, index: u64) {
         let helpers = {
             let mut state = self.state();
-            let entry = state.members.get(&index);
+            let entry = state.members.get(index);
             if entry.is_none_or(|entry| entry.place != Place::Queued || entry.job.is_none()) {
                 return;
             }
@@ -358,26 +348,21 @@ impl Core {
 
     /// Its job has ended.
     pub(super) fn ended(&self, index: u64) {
-        let mut guard = self.state();
-        let Some(entry) = guard.members.get(&index) else { return };
+        let mut state = self.state();
+        let Some(entry) = state.members.get(index) else { return };
         let failure = entry.job.as_ref().and_then(SkipCause::of);
         let outcome = failure.as_ref().map_or(JobOutcome::Completed, |failure| failure.outcome);
         if let Some(failure) = failure {
-            drop(guard);
+            drop(state);
             self.note_failure(&failure);
-            guard = self.state();
+            state = self.state();
         }
-        let state = &mut *guard;
-        let Some(entry) = state.members.get_mut(&index) else { return };
-        entry.end = Some(outcome);
-        *state.counts.at(entry.place) -= 1;
-        state.counts.count(outcome);
+        let unwanted = state.settle(index, outcome);
         use JobOutcome::{Abandoned, Cancelled, Completed};
         let is_failure = !matches!(outcome, Completed | Cancelled | Abandoned);
         let cancels = self.fails_fast && is_failure && state.cause.is_none();
         let counts = state.counts;
-        let unwanted = state.settle(index);
-        self.after_removal(guard);
+        self.after_removal(state);
         drop(unwanted);
         if cancels {
             self.cancel(CancelCause::SiblingFailed);
@@ -395,17 +380,6 @@ impl Core {
             core.state().failure.get_or_insert_with(|| failure.clone());
             at = core.parent.as_deref();
         }
-    }
-
-    /// The submitting thread brings what the result will be taken from.
-    pub(super) fn keep(&self, index: u64, handle: Handle) {
-        let mut state = self.state();
-        if let Some(entry) = state.members.get_mut(&index) {
-            entry.handle = Some(handle);
-        }
-        let unwanted = state.settle(index);
-        self.after_removal(state);
-        drop(unwanted);
     }
 
     /// A member may be off the list: tells those whom that concerns.
@@ -456,7 +430,7 @@ impl Core {
             let mut state = self.state();
             state.is_closed = true;
             state.cause.get_or_insert_with(|| cause.clone());
-            state.members.values().filter_map(|entry| entry.job.clone()).collect()
+            state.members.all().filter_map(|(_, entry)| entry.job.clone()).collect()
         };
         // The latest first: those that wait for a slot before those that have one to give back.
         while let Some(job) = jobs.pop() {
@@ -484,8 +458,8 @@ impl Core {
     /// The members that have not ended, the latest first.
     pub(super) fn pending(&self) -> Vec<(u64, JobRef)> {
         let state = self.state();
-        let pending = state.members.iter().rev();
-        pending.filter_map(|(&index, entry)| Some((index, entry.job.clone()?))).collect()
+        let pending = state.members.all().rev();
+        pending.filter_map(|(index, entry)| Some((index, entry.job.clone()?))).collect()
     }
 
     /// The next result in the order of the ends.

@@ -3,9 +3,11 @@
 use super::core::{Core, Place};
 use super::limit;
 use crate::engine::sync::{AtomicBool, Mutex, Ordering, lock};
-use crate::job::{CancelToken, Continue, Enlist, Gate, JobError, JobOutcome, JobRef, Member};
+use crate::job::{
+    AnyHandle, CancelToken, Continue, Enlist, Gate, JobError, JobOutcome, JobRef, Member,
+};
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// See the module.
 pub(super) struct Node {
@@ -101,8 +103,8 @@ impl Node {
 }
 
 impl Member for Node {
-    fn joined(self: Arc<Self>, job: JobRef) {
-        self.core.joined(self.index, job.clone());
+    fn joined(self: Arc<Self>, job: JobRef, handle: Option<AnyHandle>) {
+        self.core.joined(self.index, &job, handle);
         job.on_end(self);
     }
 
@@ -160,7 +162,7 @@ impl Continue for Node {
 
 impl Enlist for Core {
     fn enlist(self: Arc<Self>, waits: bool) -> Option<Arc<dyn Member>> {
-        Some(self.add(false, waits)?)
+        Some(self.add(waits)?)
     }
 
     fn holds_back(&self) -> bool {
@@ -172,27 +174,5 @@ impl Enlist for Core {
             return Cow::Borrowed("");
         }
         Cow::Owned(format!("{}/{name}", self.name))
-    }
-}
-
-/// Makes a member of which the group keeps the result.
-pub(super) struct Keeping {
-    pub(super) core: Arc<Core>,
-    pub(super) node: OnceLock<Arc<Node>>,
-}
-
-impl Enlist for Keeping {
-    fn enlist(self: Arc<Self>, waits: bool) -> Option<Arc<dyn Member>> {
-        let node = self.core.add(true, waits)?;
-        let _ = self.node.set(Arc::clone(&node));
-        Some(node)
-    }
-
-    fn holds_back(&self) -> bool {
-        self.core.holds_back()
-    }
-
-    fn name_of_member(&self, name: &str) -> Cow<'static, str> {
-        self.core.name_of_member(name)
     }
 }

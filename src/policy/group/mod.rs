@@ -25,6 +25,7 @@ mod future;
 mod joiner;
 mod limit;
 mod member;
+mod members;
 mod statistics;
 mod submit;
 mod waiting;
@@ -42,7 +43,7 @@ use self::core::{Core, Done};
 use self::waiting::Ticket;
 use crate::Priority;
 use crate::engine::registry::Registry;
-use crate::job::{Await, CancelCause, CancelToken, Enlist, JobHandle};
+use crate::job::{Await, CancelCause, CancelToken, Enlist};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{ControlFlow, Deref};
@@ -401,8 +402,7 @@ impl<T: Send + 'static> GroupHandle<T> {
     }
 
     fn open(done: Done) -> Ended<T> {
-        let handle = done.handle.downcast::<JobHandle<Outcome<T>>>();
-        let mut handle = handle.expect("of the group's type");
+        let mut handle = done.handle.downcast::<Outcome<T>>().expect("of the group's type");
         let result = match handle.try_take().expect("it has ended") {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(MemberError::Failed(error)),

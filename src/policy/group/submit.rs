@@ -1,6 +1,5 @@
 //! Getting jobs into a group.
 
-use super::member::Keeping;
 use super::{BoxError, GroupHandle, Outcome};
 use crate::Priority;
 use crate::job::{
@@ -11,7 +10,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl<T: Send + 'static> GroupHandle<T> {
@@ -256,13 +255,8 @@ impl<'a, T: Send + 'static> MemberBuilder<'a, T> {
     ) -> Result<JobRef, SubmitError<C>> {
         let core = &self.group.core;
         let Some(registry) = core.registry() else { return Err(SubmitError::ShuttingDown(call)) };
-        let keeping = Arc::new(Keeping { core: Arc::clone(core), node: OnceLock::new() });
-        let job = self.job.on(&registry).enlist(Arc::clone(&keeping) as Arc<dyn Enlist>);
-        let handle = submit(job, call)?;
-        let job = handle.job_ref();
-        let node = keeping.node.get().expect("a job that was accepted is a member");
-        core.keep(node.index, Box::new(handle));
-        Ok(job)
+        let job = self.job.on(&registry).enlist_whole(Arc::clone(core) as Arc<dyn Enlist>);
+        Ok(submit(job, call)?.join_group())
     }
 }
 

@@ -78,11 +78,13 @@ impl Waiters {
         helpers.collect()
     }
 
+    /// Whether somebody's wait is over.
+    pub(super) fn has_any(&self, is_reached: impl Fn(Until) -> bool) -> bool {
+        self.list.iter().any(|waiting| is_reached(waiting.until))
+    }
+
     /// Those whose wait is over, and the others.
     pub(super) fn split(mut self, is_reached: impl Fn(Until) -> bool) -> (Vec<Waiting>, Self) {
-        if self.list.is_empty() {
-            return (Vec::new(), self);
-        }
         let list = std::mem::take(&mut self.list);
         let (over, on) = list.into_iter().partition(|waiting| is_reached(waiting.until));
         self.list = on;
