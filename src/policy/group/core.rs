@@ -3,7 +3,8 @@
 //! G1. `members` are those that have not ended, or have not joined: the group hears of the end of a
 //!     member after that. A member is listed before its job exists, so whoever finds none has not
 //!     overlooked one.
-//! G2. `counts` has each member of the group in one place, always: the sum of the others is `total`.
+//! G2. `counts` has each member of the group in one place, always: the sum of the others is `total`. Those
+//!     that run are counted by themselves, and among those that are queued.
 //! G3. Nothing of the user's is called or dropped under the lock.
 //! G4. While something is pending in a nested group it counts as one of its parent's
 //!     (`busy_groups`): from before a member is submitted until after the last has ended. So a parent
@@ -17,14 +18,15 @@ use super::statistics::GroupStatistics;
 use super::waiting::{self, Waiters, Waiting};
 use crate::Priority;
 use crate::engine::registry::Registry;
-use crate::engine::sync::{Mutex, MutexGuard, lock};
+use crate::engine::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
 use crate::engine::unwind;
 use crate::job::waiter::Waiter;
 use crate::job::{
-    AnyHandle, Board, CancelCallback, CancelCause, CancelToken, JobOutcome, JobRef, SkipCause,
-    is_inside_group,
+    AnyHandle, Board, CancelCallback, CancelCause, CancelToken, JobOutcome, JobRef, JobState,
+    SkipCause, is_inside_group,
 };
 use crate::time::TimerKey;
+use crossbeam_utils::CachePadded;
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -59,6 +61,9 @@ pub(super) struct Core {
     /// What looks at the token when its deadline has passed.
     timer: OnceLock<TimerKey>,
     state: Mutex<State>,
+    /// How many of the members that were queued run. Raised without the lock, so that a start does not
+    /// wait for whoever submits; lowered under it.
+    running: CachePadded<AtomicU64>,
 }
 
 pub(super) struct State {
@@ -92,12 +97,11 @@ struct Entry {
     handle: Option<AnyHandle>,
 }
 
-/// Where a member is.
+/// Where a member is. One that runs is still where it was queued: see `Core::running`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Place {
     Waiting,
     Queued,
-    Running,
     Retrying,
 }
 
@@ -142,7 +146,7 @@ impl State {
     pub(super) fn next_queued(&mut self) -> Option<JobRef> {
         let queued = self.members.from(self.help_from).find_map(|(index, entry)| {
             let job = entry.job.as_ref().filter(|_| entry.place == Place::Queued)?;
-            Some((index + 1, job.clone()))
+            (job.state() == JobState::Queued).then(|| (index + 1, job.clone()))
         });
         let (from, job) = queued.unzip();
         self.help_from = from.unwrap_or(self.members.next());
@@ -164,6 +168,13 @@ impl State {
         let (over, on) = waiters.split(|until| self.is_reached(until));
         self.waiters = on;
         over
+    }
+
+    fn set_place(&mut self, index: u64, place: Place) {
+        let Some(entry) = self.members.get_mut(index) else { return };
+        let before = std::mem::replace(&mut entry.place, place);
+        *self.counts.at(before) -= 1;
+        *self.counts.at(place) += 1;
     }
 
     /// Takes a member off the list, which has ended. Returns what nobody wants.
@@ -220,6 +231,7 @@ impl Core {
                 help_from: 0,
                 waiters: Waiters::default(),
             }),
+            running: CachePadded::default(),
         });
         let weak = Arc::downgrade(&core);
         let callback = core.token.on_cancel(move |cause| {
@@ -325,12 +337,24 @@ impl Core {
     }
 
     pub(super) fn set_place(&self, index: u64, place: Place) {
+        self.state().set_place(index, place);
+    }
+
+    pub(super) fn started(&self, node: &Node) {
+        // Relaxed, here and below: a count. First, so that whoever ends the member takes it back.
+        self.running.fetch_add(1, Ordering::Relaxed);
+        if !node.start_run() {
+            // Its time was up just now.
+            self.running.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn paused(&self, node: &Node) {
         let mut state = self.state();
-        let state = &mut *state;
-        let Some(entry) = state.members.get_mut(index) else { return };
-        let before = std::mem::replace(&mut entry.place, place);
-        *state.counts.at(before) -= 1;
-        *state.counts.at(place) += 1;
+        if node.end_run(false) {
+            self.running.fetch_sub(1, Ordering::Relaxed);
+        }
+        state.set_place(node.index, Place::Retrying);
     }
 
     /// Its job can be claimed now, unless somebody has.
@@ -347,9 +371,9 @@ impl Core {
     }
 
     /// Its job has ended.
-    pub(super) fn ended(&self, index: u64) {
+    pub(super) fn ended(&self, node: &Node) {
         let mut state = self.state();
-        let Some(entry) = state.members.get(index) else { return };
+        let Some(entry) = state.members.get(node.index) else { return };
         let failure = entry.job.as_ref().and_then(SkipCause::of);
         let outcome = failure.as_ref().map_or(JobOutcome::Completed, |failure| failure.outcome);
         if let Some(failure) = failure {
@@ -357,11 +381,14 @@ impl Core {
             self.note_failure(&failure);
             state = self.state();
         }
-        let unwanted = state.settle(index, outcome);
+        if node.end_run(true) {
+            self.running.fetch_sub(1, Ordering::Relaxed);
+        }
+        let unwanted = state.settle(node.index, outcome);
         use JobOutcome::{Abandoned, Cancelled, Completed};
         let is_failure = !matches!(outcome, Completed | Cancelled | Abandoned);
         let cancels = self.fails_fast && is_failure && state.cause.is_none();
-        let counts = state.counts;
+        let counts = self.counts(&state);
         self.after_removal(state);
         drop(unwanted);
         if cancels {
@@ -452,7 +479,16 @@ impl Core {
     // ---- looking, waiting
 
     pub(super) fn statistics(&self) -> GroupStatistics {
-        self.state().counts
+        self.counts(&self.state())
+    }
+
+    /// Of this very moment: nothing else changes under the lock than how many run.
+    fn counts(&self, state: &State) -> GroupStatistics {
+        let mut counts = state.counts;
+        // No more than that: see `started`.
+        counts.running = self.running.load(Ordering::Relaxed).min(counts.queued);
+        counts.queued -= counts.running;
+        counts
     }
 
     /// The members that have not ended, the latest first.

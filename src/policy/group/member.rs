@@ -2,7 +2,7 @@
 
 use super::core::{Core, Place};
 use super::limit;
-use crate::engine::sync::{AtomicBool, Mutex, Ordering, lock};
+use crate::engine::sync::{AtomicBool, AtomicU8, Mutex, Ordering, lock};
 use crate::job::{
     AnyHandle, CancelToken, Continue, Enlist, Gate, JobError, JobOutcome, JobRef, Member,
 };
@@ -17,7 +17,13 @@ pub(super) struct Node {
     pass: Mutex<Pass>,
     /// Its closure has returned an error.
     has_failed: AtomicBool,
+    run: AtomicU8,
 }
+
+/// Whether it runs, as the group counts it: not now, so it is, or not any more.
+const IDLE: u8 = 0;
+const RUNS: u8 = 1;
+const OVER: u8 = 2;
 
 /// How far it has come through the limits.
 #[derive(Default)]
@@ -33,7 +39,18 @@ struct Pass {
 impl Node {
     pub(super) fn new(core: Arc<Core>, index: u64) -> Arc<Node> {
         let has_failed = AtomicBool::new(false);
-        Arc::new(Node { core, index, pass: Mutex::default(), has_failed })
+        let run = AtomicU8::new(IDLE);
+        Arc::new(Node { core, index, pass: Mutex::default(), has_failed, run })
+    }
+
+    /// It runs from now on. `false`: it is over. Relaxed, here and below: nothing else is told by it.
+    pub(super) fn start_run(&self) -> bool {
+        self.run.compare_exchange(IDLE, RUNS, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// It does not run any more, for now or at all. Returns whether it did.
+    pub(super) fn end_run(&self, is_over: bool) -> bool {
+        self.run.swap(if is_over { OVER } else { IDLE }, Ordering::Relaxed) == RUNS
     }
 
     /// Goes through the limits that are left, as far as there is room.
@@ -126,11 +143,11 @@ impl Member for Node {
     }
 
     fn started(&self) {
-        self.core.set_place(self.index, Place::Running);
+        self.core.started(self);
     }
 
     fn paused(&self) {
-        self.core.set_place(self.index, Place::Retrying);
+        self.core.paused(self);
         self.leave_limits(false);
     }
 
@@ -155,7 +172,7 @@ impl Member for Node {
 impl Continue for Node {
     fn go_on(&self) {
         // First: it may cancel those who would get the slot.
-        self.core.ended(self.index);
+        self.core.ended(self);
         self.leave_limits(true);
     }
 }

@@ -85,7 +85,6 @@ impl GroupStatistics {
         match place {
             Place::Waiting => &mut self.waiting,
             Place::Queued => &mut self.queued,
-            Place::Running => &mut self.running,
             Place::Retrying => &mut self.retrying,
         }
     }
