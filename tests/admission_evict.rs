@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use windlass::{
     Bound, CancelToken, JobError, JobHandle, JobOutcome, Pool, Priority, QueueEvent, QueueLimits,
-    SubmitError, WhenFull,
+    Shutdown, SubmitError, WhenFull,
 };
 
 fn bounded(width: usize, limits: impl Into<QueueLimits>) -> Pool {

@@ -88,3 +88,28 @@ impl Drop for Tail {
         }
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_and_box_leave_each_other_alone() {
+        let told = Told::new(Waiter::new());
+        let mut tail = Tail::new();
+        assert!(tail.is_empty() && tail.rest().is_none());
+        tail.set(CANCELS, true);
+        assert!(!tail.is_empty() && tail.rest().is_none());
+        tail.rest_mut().wait = Some(Wait::Told(Arc::clone(&told)));
+        assert!(tail.has(CANCELS) && !tail.has(IS_TAKEN));
+        tail.set(IS_TAKEN, true);
+        tail.set(CANCELS, false);
+        assert!(tail.has(IS_TAKEN) && !tail.has(CANCELS));
+        let rest = tail.rest().map(ptr::from_ref);
+        assert_eq!(rest, Some(ptr::from_ref(&*tail.rest_mut())));
+        assert!(matches!(tail.rest_mut().wait, Some(Wait::Told(_))));
+        assert_eq!(Arc::strong_count(&told), 2);
+        drop(tail);
+        assert_eq!(Arc::strong_count(&told), 1);
+    }
+}
