@@ -2,6 +2,7 @@
 //! policy (`policy::group`); a job knows it by these traits only.
 #![forbid(unsafe_code)]
 
+use super::builder::JobBuilder;
 use super::cancel::CancelToken;
 use super::gate::Gate;
 use super::handle::{AnyHandle, JobHandle};
@@ -9,7 +10,6 @@ use super::life::Continue;
 use super::outcome::SkipCause;
 use super::raw::Raw;
 use super::reference::JobRef;
-use super::submit::JobBuilder;
 use crate::group::GroupHandle;
 use std::borrow::Cow;
 use std::sync::Arc;

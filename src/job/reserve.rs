@@ -4,9 +4,10 @@
 
 use super::admit::{self, Door, Held, Pass, Place, Refusal, Standing};
 use super::board::Board;
+use super::builder::JobBuilder;
 use super::handle::JobHandle;
 use super::outcome::SubmitError;
-use super::submit::{self, JobBuilder, submit_plain};
+use super::submit::{self, submit_plain};
 use super::work::Plain;
 use crate::engine::registry::Registry;
 use crate::policy::QueueStats;

@@ -4,12 +4,13 @@
 use super::admit::Door;
 use super::attempt::{Attempts, Step, Tries};
 use super::board::JobId;
+use super::builder::JobBuilder;
 use super::cx::JobCx;
 use super::handle::JobHandle;
 use super::outcome::{JobError, JobOutcome, SubmitError};
 use super::record::{Record, Recorded};
 use super::retry_handle::{Ended, RetryHandle};
-use super::submit::{JobBuilder, rejected};
+use super::submit::rejected;
 use crate::engine::unwind;
 use crate::policy::{GiveUp, Moment, Progress, RetryPolicy, Transience, seed_of};
 use std::fmt;
