@@ -22,7 +22,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A job that is about to be submitted. See [`Pool::job`].
+/// A job that is about to be submitted. See [`Pool::job`](crate::Pool::job).
 #[must_use = "a job runs only when it is submitted"]
 pub struct JobBuilder<'a> {
     /// Named at last when it is submitted.
@@ -184,7 +184,7 @@ impl<'a> JobBuilder<'a> {
         self
     }
 
-    /// As [`Pool::submit`].
+    /// As [`Pool::submit`](crate::Pool::submit).
     pub fn submit<T, F>(self, f: F) -> JobHandle<T>
     where
         T: Send + 'static,
@@ -193,7 +193,7 @@ impl<'a> JobBuilder<'a> {
         self.submit_call(Plain(f), Door::AsUsual)
     }
 
-    /// As [`Pool::submit_with`].
+    /// As [`Pool::submit_with`](crate::Pool::submit_with).
     pub fn submit_with<T, F>(self, f: F) -> JobHandle<T>
     where
         T: Send + 'static,
@@ -202,7 +202,7 @@ impl<'a> JobBuilder<'a> {
         self.submit_call(WithCx(f), Door::AsUsual)
     }
 
-    /// As [`Pool::try_submit`].
+    /// As [`Pool::try_submit`](crate::Pool::try_submit).
     ///
     /// # Errors
     /// As there.

@@ -23,7 +23,7 @@ pub(in crate::job) struct Row {
 
 impl Row {
     /// # Safety
-    /// The place is from [`take`], and grouped.
+    /// The place is from [`take`](super::take), and grouped.
     pub(in crate::job) unsafe fn of_one(place: NonNull<u8>) -> Row {
         // SAFETY: by contract.
         Row { chunk: unsafe { chunk_of(place) }, places: 1 << number_of(place) }
@@ -79,7 +79,7 @@ const ASIDE: usize = 2;
 /// Takes the place's job out of the queue of its chunk. `false`: it is there no more.
 ///
 /// # Safety
-/// The place is from [`take`], and somebody's.
+/// The place is from [`take`](super::take), and somebody's.
 #[inline]
 pub(in crate::job) unsafe fn withdraw(place: NonNull<u8>) -> bool {
     // SAFETY: by contract.
