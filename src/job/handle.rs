@@ -349,10 +349,9 @@ impl<T> JobHandle<T> {
             return;
         }
         if !matches!(self.wait_of(), Some(Wait::Told(_))) {
-            let waiter = job.header().life.attach_new(Waiter::new());
-            self.tail.rest_mut().wait = waiter.map(Wait::Told);
+            let Some(waiter) = job.header().life.attach_new(Waiter::new()) else { return };
+            self.tail.rest_mut().wait = Some(Wait::Told(waiter));
         }
-        // If there is none, the job has ended.
         if let Some(Wait::Told(waiter)) = self.wait_of() {
             waiter.block(deadline);
         }
@@ -368,11 +367,12 @@ impl<T> JobHandle<T> {
             Some(task) => task.set(cx.waker()),
             None => {
                 let task = self.job.header().life.attach_new(Task::new(cx.waker()));
-                self.tail.rest_mut().task = task;
+                let Some(task) = task else { return false };
+                self.tail.rest_mut().task = Some(task);
             }
         }
         // It may have ended before the waker was there.
-        self.task().is_some() && !self.is_finished()
+        !self.is_finished()
     }
 
     /// Has `target` told when the job ends. `false`: it has ended.
@@ -384,14 +384,18 @@ impl<T> JobHandle<T> {
 impl<T: Send + 'static> JobHandle<T> {
     /// The handle without its type.
     pub(crate) fn erase(self) -> AnyHandle {
-        AnyHandle { handle: self.with_type(), of: TypeId::of::<T>() }
+        // SAFETY: nobody gets at the result by that handle.
+        AnyHandle { handle: unsafe { self.with_type() }, of: TypeId::of::<T>() }
     }
 }
 
 impl<T> JobHandle<T> {
-    /// As a handle of that type, which does not get at the result unless it is of that type. What else a
-    /// handle does, its end included, does not go by the type.
-    fn with_type<U>(self) -> JobHandle<U> {
+    /// As a handle of another type. All that a handle does, its end included, does not go by the type, but for
+    /// taking the result.
+    ///
+    /// # Safety
+    /// The result is taken only by a handle of its own type.
+    unsafe fn with_type<U>(self) -> JobHandle<U> {
         let this = mem::ManuallyDrop::new(self);
         // SAFETY: moved out of what is not used any more.
         let tail = unsafe { ptr::read(&raw const this.tail) };
@@ -408,7 +412,8 @@ pub(crate) struct AnyHandle {
 impl AnyHandle {
     /// `None`: it is of another type.
     pub(crate) fn downcast<T: Send + 'static>(self) -> Option<JobHandle<T>> {
-        (self.of == TypeId::of::<T>()).then(|| self.handle.with_type())
+        // SAFETY: of the type that it had when it was erased.
+        (self.of == TypeId::of::<T>()).then(|| unsafe { self.handle.with_type() })
     }
 }
 

@@ -358,7 +358,6 @@ impl<X: Options, C: Work> Cell<X, C> {
         unwind::drop_quietly(unsafe { ManuallyDrop::take(&mut (*Self::stage(raw)).call) });
     }
 
-    #[cold]
     unsafe fn dealloc(raw: Raw) {
         let (cell, header) = (raw.0.cast::<Self>(), raw.header());
         let is_alone = header.flags & IS_ALONE != 0;
