@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use windlass::group::{Ended, Finish, GroupErrorKind, JoinEnd, Joiner, MemberError, Until};
-use windlass::{CancelCause, CancelOutcome, JobError, Join, Pool, RetryPolicy, SubmitError};
+use windlass::{
+    CancelCause, CancelOutcome, GroupHandle, JobError, Join, Pool, RetryPolicy, SubmitError,
+};
 
 // ---- waiting
 
@@ -572,5 +574,30 @@ fn a_member_that_gives_up_has_failed() {
         assert!(member.wait().is_err());
         until(|| group.statistics().pending() == 0);
         assert_eq!(group.statistics().failed, 1);
+    });
+}
+
+/// The group may be the last that knows a member, and what goes with that is the user's.
+#[test]
+fn a_member_goes_outside_of_the_lock() {
+    struct Asks(Arc<Mutex<Option<GroupHandle<()>>>>, Arc<AtomicUsize>);
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            if let Some(group) = &*self.0.lock().unwrap() {
+                assert!(group.statistics().total > 0);
+            }
+            self.1.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    at_each_width(|pool| {
+        let group = pool.group("asked").open::<()>();
+        let (asked, gone) = (Arc::new(Mutex::new(Some(group.handle()))), Arc::default());
+        for _ in 0..20 {
+            let extension = Asks(Arc::clone(&asked), Arc::clone(&gone));
+            pool.job("").extension(extension).group(&group).submit(|| ()).detach();
+        }
+        group.wait(Join::collect());
+        until(|| gone.load(Ordering::SeqCst) == 20);
+        *asked.lock().unwrap() = None;
     });
 }

@@ -2,8 +2,9 @@
 #![cfg(not(any(loom, shuttle)))]
 
 use crate::common::*;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::thread;
 use std::time::Duration;
 use windlass::{JobHandle, JobState, Pool, join, scope};
 
@@ -396,4 +397,32 @@ fn jobs_of_a_blocked_worker_are_run_by_one_that_always_has_some_of_its_own() {
             assert!(pool.wait_idle(LONG));
         });
     }
+}
+
+/// The last job may end on a thread that is none of the pool's, and stays in it.
+#[test]
+fn who_waits_for_an_idle_pool_is_told_by_a_guest() {
+    let pool = Pool::new(2).unwrap();
+    watchdog(&pool, || {
+        for _ in 0..5 {
+            let has_begun = Arc::new(AtomicBool::new(false));
+            thread::scope(|scope| {
+                let idle = scope.spawn(|| {
+                    until(|| has_begun.load(Ordering::SeqCst));
+                    pool.wait_idle(Duration::MAX)
+                });
+                pool.install(|| {
+                    let begun = Arc::clone(&has_begun);
+                    let job = pool.submit(move || {
+                        begun.store(true, Ordering::SeqCst);
+                        // Until the other one waits, and the worker that was woken sleeps again.
+                        thread::sleep(Duration::from_millis(20));
+                    });
+                    job.wait().unwrap();
+                    until(|| idle.is_finished());
+                });
+                assert!(idle.join().unwrap());
+            });
+        }
+    });
 }

@@ -64,6 +64,8 @@ enum Without {
     SecondTry,
     /// Holding the job while the closure is put back.
     HoldToPutBack,
+    /// Looking whether what was taken out of its row has ended.
+    LookAtTheEnd,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -1127,15 +1129,33 @@ impl Grouped {
     /// `Raw::discard_from_row`.
     fn discard(&self) {
         if self.ready.take().is_some() {
-            self.job.life(Life::single_out);
-            if self.job.life(Life::claim_to_end) {
-                self.job.take_call();
-                self.job.set_result("discarded");
-                self.job.tell();
-            } else {
-                self.job.release();
-            }
+            self.discard_taken();
         }
+    }
+
+    fn discard_taken(&self) {
+        self.job.life(Life::single_out);
+        if self.job.life(Life::claim_to_end) {
+            self.job.take_call();
+            self.job.set_result("discarded");
+            self.job.tell();
+        } else {
+            self.job.release();
+        }
+    }
+
+    /// `Raw::run_in_place`, where the pool discards what has not started, or does not.
+    fn run_in_place(&self, discards: bool) -> bool {
+        if !self.ready.withdraw(1) {
+            return false;
+        }
+        if discards {
+            self.discard_taken();
+        } else {
+            self.job.life(Life::start_from_row);
+            self.job.run_claimed("run here");
+        }
+        self.job.without == Without::LookAtTheEnd || self.job.life(Life::is_finished)
     }
 
     /// `Raw::claim_beside`.
@@ -1247,6 +1267,56 @@ fn three_claim_from_a_row_of(ends: bool, lends: bool, without: Without) {
     };
     assert_eq!(result, expected);
     job.assert_gone();
+}
+
+/// A worker runs the job out of its row, or discards it, and so does its waiter; a third cancels it.
+fn a_waiter_takes_from_a_row(discards: bool, without: Without) {
+    let row = Grouped::new(without);
+    let job = &row.job;
+    let worker = {
+        let row = Arc::clone(&row);
+        thread::spawn(move || if discards { row.discard() } else { row.run() })
+    };
+    // A `JobRef`.
+    job.retain();
+    let third = {
+        let row = Arc::clone(&row);
+        thread::spawn(move || {
+            let is_removed = row.cancel();
+            row.job.release();
+            is_removed
+        })
+    };
+    let result = if row.run_in_place(discards) {
+        let result = job.take_result();
+        job.drop_handle(true);
+        result
+    } else {
+        Job::wait(job)
+    };
+    worker.join().unwrap();
+    match (third.join().unwrap(), discards) {
+        (true, _) => assert_eq!(result, "cancelled"),
+        (false, true) => assert_eq!(result, "discarded"),
+        (false, false) => assert!(matches!(result, "run" | "run here")),
+    }
+    job.assert_gone();
+}
+
+#[test]
+fn a_waiter_runs_a_job_out_of_its_row() {
+    explore(3, || a_waiter_takes_from_a_row(false, Without::Nothing));
+}
+
+#[test]
+fn a_waiter_discards_a_job_out_of_its_row() {
+    explore(3, || a_waiter_takes_from_a_row(true, Without::Nothing));
+}
+
+#[test]
+fn twin_a_waiter_takes_for_ended_what_another_ends() {
+    let name = "twin_a_waiter_takes_for_ended_what_another_ends";
+    assert_caught(name, RACE, 3, || a_waiter_takes_from_a_row(true, Without::LookAtTheEnd));
 }
 
 #[test]

@@ -115,6 +115,10 @@ impl Registry {
         self.width
     }
 
+    pub(crate) fn is_guest(&self, seat: u32) -> bool {
+        seat as usize >= self.first_guest
+    }
+
     /// The number of a seat among those of regular threads, and then of guests. `None`: it is another's.
     #[inline]
     pub(crate) fn number_of_seat(&self, seat: u32) -> Option<usize> {

@@ -213,6 +213,11 @@ impl Worker {
         self.index
     }
 
+    /// Whether the thread in this seat is none of the pool's.
+    pub(crate) fn is_guest(&self) -> bool {
+        self.registry().is_guest(self.index)
+    }
+
     #[inline]
     pub(crate) fn registry(&self) -> &Registry {
         // SAFETY: set before the seat was reachable; the registry owns the seat, so it is live

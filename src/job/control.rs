@@ -4,7 +4,7 @@ use super::board::Mode;
 use super::cancel::{CancelCause, CancelToken, Cancelled};
 use super::life::{Life, Phase};
 use super::outcome::{JobError, JobOutcome, TimeoutPhase};
-use super::raw::Raw;
+use super::raw::{Raw, Run};
 use super::reference::JobRef;
 use crate::engine::job::JobRef as Entry;
 use crate::engine::sync::{Ordering, fence, thread};
@@ -30,10 +30,11 @@ impl Raw {
     /// # Safety
     /// The caller has claimed the job, and owns a reference to it.
     pub(crate) unsafe fn run_here(self) {
+        let run = self.header().vtable.run_claimed;
         let is_run = Worker::with_current(|worker| {
             let worker = worker.filter(|worker| self.is_in(worker.registry()));
             // SAFETY: by contract.
-            worker.map(|worker| unsafe { self.run_on(worker) }).is_some()
+            worker.map(|worker| unsafe { self.run_on(worker, run) }).is_some()
         });
         if is_run {
             return;
@@ -41,26 +42,21 @@ impl Raw {
         // Until we are out of it again (L7).
         let registry = self.registry();
         // SAFETY: by contract.
-        registry.enter(move |worker| unsafe { self.run_on(worker) });
+        registry.enter(move |worker| unsafe { self.run_on(worker, run) });
         registry.tell_idle();
     }
 
-    /// As [`Self::run_here`], on the worker that the calling thread is.
+    /// Runs the job, by one of its ways, on the worker that the calling thread is.
     ///
     /// # Safety
-    /// As there.
-    pub(super) unsafe fn run_on(self, worker: &Worker) {
-        let run = self.header().vtable.run_claimed;
+    /// As that way demands; and the caller owns the job beside that.
+    pub(super) unsafe fn run_on(self, worker: &Worker, run: Run) {
         worker.run_plain(Entry { data: self.0.as_ptr().cast_const().cast::<()>(), run });
-    }
-
-    /// Runs a job that was taken out of its row by somebody who waits for it.
-    ///
-    /// # Safety
-    /// As of [`Self::run_from_row`]; and the caller owns the job beside that.
-    pub(super) unsafe fn run_from_row_on(self, worker: &Worker) {
-        let run = self.header().vtable.run_from_row;
-        worker.run_plain(Entry { data: self.0.as_ptr().cast_const().cast::<()>(), run });
+        // A thread of the pool looks for more, and tells it when there is none. This one may have nothing
+        // more to do with the pool.
+        if worker.is_guest() {
+            worker.registry().tell_idle();
+        }
     }
 
     /// Runs a job that was made to be queued and has not been, unless it has been ended meanwhile.

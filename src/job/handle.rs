@@ -94,7 +94,8 @@ impl<T> JobHandle<T> {
     /// to itself yet: the calling thread takes its place meanwhile. Nothing else is run here. While
     /// a worker waits for a job that others run, another thread takes its place, so jobs may wait
     /// for jobs to any depth, and a lock that is held across the wait is not asked for by foreign
-    /// work on this thread. The job itself must not need it.
+    /// work on this thread. The job itself must not need it. In a pool that shuts down and runs no more pending
+    /// jobs it may be abandoned here instead.
     ///
     /// Who waits lends its level to the job: see [`Priority`].
     #[inline]

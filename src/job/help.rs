@@ -10,7 +10,7 @@ use crate::engine::worker::Worker;
 
 impl Raw {
     /// Runs the job here and now, if the calling thread is in its pool, and it is queued in a row, from
-    /// which one step takes it. `true`: it has ended.
+    /// which one step takes it. `true`: it has ended. The caller owns it.
     #[inline(never)]
     pub(super) fn run_in_place(self) -> bool {
         Worker::with_current(|worker| {
@@ -19,8 +19,9 @@ impl Raw {
             // What it polls is its own affair.
             let _helping = Helping::set(false);
             // SAFETY: its bit is ours, and the caller owns the job beside that.
-            unsafe { self.run_from_row_on(worker) };
-            true
+            unsafe { self.run_on(worker, self.header().vtable.run_from_row) };
+            // If the pool discards what has not started, it may be another who ends it, just now.
+            self.header().life.is_finished()
         })
     }
 }
@@ -44,7 +45,7 @@ impl JobRef {
             let is_ours = self.claim_queued();
             if is_ours {
                 // SAFETY: claimed, and we are a reference.
-                unsafe { job.run_on(worker) };
+                unsafe { job.run_on(worker, job.header().vtable.run_claimed) };
             }
             is_ours
         };

@@ -24,7 +24,7 @@ use crate::engine::worker::{Belonging, Worker};
 use crate::time::after;
 use std::alloc::Layout;
 use std::cell::UnsafeCell;
-use std::mem::{ManuallyDrop, offset_of};
+use std::mem::{ManuallyDrop, needs_drop, offset_of};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -89,7 +89,7 @@ fn runner_on(worker: &Worker) -> u16 {
 const PENDING: u8 = u8::MAX;
 
 /// Runs a job.
-type Run = unsafe fn(*const (), &Worker);
+pub(super) type Run = unsafe fn(*const (), &Worker);
 /// Finds something in a job.
 type Find<T> = unsafe fn(Raw) -> NonNull<T>;
 
@@ -361,7 +361,7 @@ impl<X: Options, C: Work> Cell<X, C> {
     unsafe fn dealloc(raw: Raw) {
         let (cell, header) = (raw.0.cast::<Self>(), raw.header());
         let is_alone = header.flags & IS_ALONE != 0;
-        if size_of::<X>() > 0 || header.token.get().is_some() {
+        if needs_drop::<X>() || header.token.get().is_some() {
             // Extensions and what waits for a token are the user's, and so may panic; we may be a
             // worker. The stage is empty, or holds nothing that is dropped: it is a union.
             // SAFETY: the caller was the last to own the job.
@@ -466,7 +466,7 @@ impl Raw {
             flags: flag(is_timed, IS_TIMED)
                 | flag(place.is_alone, IS_ALONE)
                 | flag(place.is_grouped, IS_GROUPED)
-                | flag(size_of::<X>() == 0 && !place.is_alone, IS_BARE)
+                | flag(!needs_drop::<X>() && !place.is_alone, IS_BARE)
                 | store::more_places(Layout::new::<Cell<X, C>>()) << MORE_PLACES,
         };
         // Written in place: a copy would read what has just been stored in smaller pieces, and wait.

@@ -265,7 +265,7 @@ pub(super) fn take(wish: Wish<'_>) -> Place {
 }
 
 /// As [`take`], where something is to be decided first.
-#[cold]
+#[inline(never)]
 fn take_slowly(wish: Wish<'_>) -> Place {
     match FILLING.try_with(|filling| filling.take(&wish)) {
         Ok(Some((at, is_grouped))) => Place { at, is_alone: false, is_grouped },

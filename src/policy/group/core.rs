@@ -177,26 +177,25 @@ impl State {
         *self.counts.at(place) += 1;
     }
 
-    /// Takes a member off the list, which has ended. Returns what nobody wants.
-    fn settle(&mut self, index: u64, outcome: JobOutcome) -> Option<AnyHandle> {
-        let entry = self.members.remove(index)?;
+    /// Takes a member off the list, which has ended. Returns what is to be dropped, outside of the lock.
+    fn settle(&mut self, index: u64, outcome: JobOutcome) -> Option<Entry> {
+        let mut entry = self.members.remove(index)?;
         *self.counts.at(entry.place) -= 1;
         self.counts.count(outcome);
         let is_good = outcome == JobOutcome::Completed;
-        match entry.handle {
-            Some(handle) if self.discards => return Some(handle),
+        match entry.handle.take_if(|_| !self.discards) {
             Some(handle) => {
                 self.num_good += usize::from(is_good);
                 self.done.push_back(Done { index, handle, is_good });
             }
-            None if !is_good && self.failed_elsewhere.len() < MOST_ELSEWHERE => {
-                if let Some(job) = entry.job {
-                    self.failed_elsewhere.push(Elsewhere { index, job, outcome });
-                }
+            None if entry.handle.is_some() || is_good => {}
+            None if self.failed_elsewhere.len() < MOST_ELSEWHERE => {
+                let elsewhere = entry.job.take().map(|job| Elsewhere { index, job, outcome });
+                self.failed_elsewhere.extend(elsewhere);
             }
             None => {}
         }
-        None
+        Some(entry)
     }
 }
 
@@ -341,7 +340,8 @@ impl Core {
     }
 
     pub(super) fn started(&self, node: &Node) {
-        // Relaxed, here and below: a count. First, so that whoever ends the member takes it back.
+        // Relaxed, here and below: a count. First, so that whoever ends the member takes it back: `run` of
+        // the node tells that.
         self.running.fetch_add(1, Ordering::Relaxed);
         if !node.start_run() {
             // Its time was up just now.

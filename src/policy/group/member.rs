@@ -43,14 +43,16 @@ impl Node {
         Arc::new(Node { core, index, pass: Mutex::default(), has_failed, run })
     }
 
-    /// It runs from now on. `false`: it is over. Relaxed, here and below: nothing else is told by it.
+    /// It runs from now on, and is counted. `false`: it is over.
     pub(super) fn start_run(&self) -> bool {
-        self.run.compare_exchange(IDLE, RUNS, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        // Release pairs with the Acquire in `end_run`: it has been counted before.
+        self.run.compare_exchange(IDLE, RUNS, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
     /// It does not run any more, for now or at all. Returns whether it did.
     pub(super) fn end_run(&self, is_over: bool) -> bool {
-        self.run.swap(if is_over { OVER } else { IDLE }, Ordering::Relaxed) == RUNS
+        // Acquire: see `start_run`.
+        self.run.swap(if is_over { OVER } else { IDLE }, Ordering::Acquire) == RUNS
     }
 
     /// Goes through the limits that are left, as far as there is room.

@@ -67,12 +67,16 @@ impl<T> Members<T> {
             self.row.pop_front();
             self.first += 1;
         }
+        if self.row.is_empty() {
+            self.row.shrink_to(LONG);
+        }
         // A move of few after many have gone: a part of one for each of those.
         if self.row.len() > LONG && self.len < self.row.len() / 4 {
             let numbers = self.first..;
             self.first = self.next();
             let stay = numbers.zip(self.row.drain(..));
             self.old.extend(stay.filter_map(|(number, member)| Some((number, member?))));
+            self.row.shrink_to(LONG);
             self.len = 0;
         }
         Some(member)
@@ -142,7 +146,7 @@ mod tests {
         for _ in 0..100_000 {
             let number = members.add(());
             assert_eq!(members.remove(number), Some(()));
-            assert!(members.row.len() <= LONG + 1);
+            assert!(members.row.capacity() <= 2 * (LONG + 1));
         }
         assert_eq!((members.get(eternal), members.old.len()), (Some(&()), 1));
         assert_eq!(members.remove(eternal), Some(()));
