@@ -23,7 +23,7 @@ use crate::engine::sync::{AtomicBool, Mutex, Ordering, lock, spin_loop};
 use crate::engine::unwind;
 use crate::engine::wait;
 use crate::engine::worker::Worker;
-use crate::job::{Board, Mode, submit_at};
+use crate::job::{Board, submit_at};
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
@@ -198,7 +198,7 @@ impl Family {
         while let Some(entry) = next {
             if entry.run.is_job
                 && entry.run.next_root.load(Ordering::Relaxed) == 0
-                && Board::of(registry).mode() >= Mode::Discarding
+                && Board::of(registry).is_discarding()
             {
                 // It has not begun, and never does.
                 Driver::abandon(entry);

@@ -15,7 +15,7 @@ use crate::Priority;
 use crate::engine::registry::Registry;
 use crate::engine::sync::lock;
 use crate::engine::worker::context;
-use crate::job::{Board, CancelCause, CancelToken, Context, Mode, Ongoing};
+use crate::job::{Board, CancelCause, CancelToken, Context, Ongoing};
 use crate::pool::Pool;
 use crate::time::after;
 use crate::time::nanoseconds;
@@ -376,7 +376,7 @@ impl Launch<'_> {
         let weak: std::sync::Weak<RunCore> = Arc::downgrade(&run);
         board.list_ongoing(weak);
         let entry = run.first_entry();
-        if board.mode() == Mode::Open {
+        if board.is_open() {
             run.family.publish(entry);
         } else {
             super::drive::Driver::abandon(entry);

@@ -15,7 +15,7 @@ use crate::engine::sync::{AtomicBool, Mutex, Ordering, lock};
 use crate::engine::unwind;
 use crate::engine::worker::{Belonging, Worker};
 use crate::job::{
-    Board, CancelCause, CancelToken, Context, Mode, TimeoutPhase, submit_at, take_location_of,
+    Board, CancelCause, CancelToken, Context, TimeoutPhase, submit_at, take_location_of,
 };
 use crate::policy::{Moment, Transience, seed_of};
 use crate::time::{TimerKey, after};
@@ -340,7 +340,7 @@ fn next_attempt(
 ) -> Option<Duration> {
     let retry = extra?.retry.as_ref()?;
     let registry = run.family.registry()?;
-    if run.is_stopped_for(extra) || Board::of(&registry).mode() >= Mode::Discarding {
+    if run.is_stopped_for(extra) || Board::of(&registry).is_discarding() {
         return None;
     }
     let (attempt, mut progress) = {
@@ -405,7 +405,7 @@ fn put_off(driver: &mut Driver<'_>, node: u32, delay: Duration) -> u32 {
     if !is_listed {
         // It has fired; or somebody who did not know the key has taken the node off the list.
         timer.cancel(key);
-    } else if board.mode() >= Mode::Discarding {
+    } else if board.is_discarding() {
         // The pool may have looked for what waits before we were listed.
         run.abandon_if_waiting();
     }

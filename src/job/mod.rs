@@ -81,7 +81,7 @@ pub(crate) mod waiter;
 mod work;
 
 pub use after::Dependency;
-pub(crate) use board::{Board, Mode, Ongoing};
+pub(crate) use board::{Board, Ongoing};
 pub use board::{JobCounts, JobId};
 pub use builder::JobBuilder;
 pub use cancel::{CancelCallback, CancelCause, CancelGuard, CancelToken, Cancelled};

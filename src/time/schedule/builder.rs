@@ -8,7 +8,7 @@ use super::plan::Plan;
 use super::rules::{Misfire, OnError, Overlap, Past, Rules};
 use crate::engine::registry::Registry;
 use crate::engine::sync::{Ordering, fence};
-use crate::job::{Board, Mode};
+use crate::job::Board;
 use crate::pool::Pool;
 use crate::time::after;
 use crate::time::trigger::{Every, Once, Trigger};
@@ -363,10 +363,8 @@ impl ScheduleBuilder<'_> {
         registry.check_not_forked();
         let now = moment_of(registry);
         let board = Board::of(registry);
-        let prepared = match board.mode() {
-            Mode::Open => self.prepare(now),
-            _ => Err(ScheduleError::ShuttingDown),
-        };
+        let prepared =
+            if board.is_open() { self.prepare(now) } else { Err(ScheduleError::ShuttingDown) };
         let (parts, is_immediate) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return Err(StartError { error, closure: f }),
@@ -379,7 +377,7 @@ impl ScheduleBuilder<'_> {
         // Pairs with the fence in `Board::advance`: either the end of the pool sees the schedule in
         // the list, or we see that it has begun.
         fence(Ordering::SeqCst);
-        if board.mode() != Mode::Open {
+        if !board.is_open() {
             core.act(|plan, now| plan.end(super::EndReason::Shutdown, now));
             if let Ok(closure) = Arc::try_unwrap(f) {
                 return Err(StartError { error: ScheduleError::ShuttingDown, closure });
