@@ -43,7 +43,6 @@ impl Raw {
         let registry = self.registry();
         // SAFETY: by contract.
         registry.enter(move |worker| unsafe { self.run_on(worker, run) });
-        registry.tell_idle();
     }
 
     /// Runs the job, by one of its ways, on the worker that the calling thread is.

@@ -49,12 +49,8 @@ impl JobRef {
             }
             is_ours
         };
-        let is_run = job.phase() == Phase::Queued
-            && registry.enter_if_room(job.level(), run).is_some_and(|is_run| is_run);
-        if is_run {
-            registry.tell_idle();
-        }
-        is_run
+        job.phase() == Phase::Queued
+            && registry.enter_if_room(job.level(), run).is_some_and(|is_run| is_run)
     }
 
     fn claim_queued(&self) -> bool {
