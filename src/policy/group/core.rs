@@ -161,12 +161,9 @@ impl State {
 
     /// Takes those out whose wait is over.
     fn take_reached(&mut self) -> Vec<Waiting> {
-        if !self.waiters.has_any(|until| self.is_reached(until)) {
-            return Vec::new();
-        }
-        let waiters = std::mem::take(&mut self.waiters);
-        let (over, on) = waiters.split(|until| self.is_reached(until));
-        self.waiters = on;
+        let mut waiters = std::mem::take(&mut self.waiters);
+        let over = waiters.take_over(|until| self.is_reached(until));
+        self.waiters = waiters;
         over
     }
 

@@ -3,14 +3,13 @@
 use super::{BoxError, GroupHandle, Outcome};
 use crate::Priority;
 use crate::job::{
-    Call, CancelToken, Dependency, Ended, EndsAs, Enlist, JobBuilder, JobCx, JobHandle, JobOptions,
-    JobRef, Retry, SubmitError,
+    Call, CancelToken, Dependency, Ended, EndsAs, JobBuilder, JobCx, JobHandle, JobOptions, JobRef,
+    Retry, SubmitError,
 };
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl<T: Send + 'static> GroupHandle<T> {
@@ -253,9 +252,10 @@ impl<'a, T: Send + 'static> MemberBuilder<'a, T> {
         call: C,
         submit: impl FnOnce(JobBuilder<'_>, C) -> Result<JobHandle<Outcome<T>>, SubmitError<C>>,
     ) -> Result<JobRef, SubmitError<C>> {
-        let core = &self.group.core;
-        let Some(registry) = core.registry() else { return Err(SubmitError::ShuttingDown(call)) };
-        let job = self.job.on(&registry).enlist_whole(Arc::clone(core) as Arc<dyn Enlist>);
+        let Some(registry) = self.group.core.registry() else {
+            return Err(SubmitError::ShuttingDown(call));
+        };
+        let job = self.job.on(&registry).enlist_whole(self.group.as_enlist());
         Ok(submit(job, call)?.join_group())
     }
 }

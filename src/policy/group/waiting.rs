@@ -78,17 +78,9 @@ impl Waiters {
         helpers.collect()
     }
 
-    /// Whether somebody's wait is over.
-    pub(super) fn has_any(&self, is_reached: impl Fn(Until) -> bool) -> bool {
-        self.list.iter().any(|waiting| is_reached(waiting.until))
-    }
-
-    /// Those whose wait is over, and the others.
-    pub(super) fn split(mut self, is_reached: impl Fn(Until) -> bool) -> (Vec<Waiting>, Self) {
-        let list = std::mem::take(&mut self.list);
-        let (over, on) = list.into_iter().partition(|waiting| is_reached(waiting.until));
-        self.list = on;
-        (over, self)
+    /// Takes those out whose wait is over.
+    pub(super) fn take_over(&mut self, is_reached: impl Fn(Until) -> bool) -> Vec<Waiting> {
+        self.list.extract_if(.., |waiting| is_reached(waiting.until)).collect()
     }
 }
 
