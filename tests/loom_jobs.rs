@@ -307,8 +307,18 @@ impl Job {
                 parker.park();
             }
         }
-        let result = this.take_result();
-        this.drop_handle(true);
+        this.take_by_handle()
+    }
+
+    /// As [`Self::wait`], by whoever may have run the job itself.
+    fn wait_unless(this: &Arc<Self>, has_ended: bool) -> &'static str {
+        if has_ended { this.take_by_handle() } else { Job::wait(this) }
+    }
+
+    /// The handle takes the result, and goes.
+    fn take_by_handle(&self) -> &'static str {
+        let result = self.take_result();
+        self.drop_handle(true);
         result
     }
 
@@ -341,13 +351,7 @@ fn three_claim(without: Without) {
         is_removed
     });
     let is_run_here = job.run_here();
-    let result = if is_run_here {
-        let result = job.take_result();
-        job.drop_handle(true);
-        result
-    } else {
-        Job::wait(&job)
-    };
+    let result = Job::wait_unless(&job, is_run_here);
     worker.join().unwrap();
     let is_removed = canceller.join().unwrap();
     let expected = match (is_run_here, is_removed) {
@@ -835,9 +839,7 @@ impl Job {
     /// All others are done. (That whoever waits is told is another model's.)
     fn result_in_the_end(&self) -> &'static str {
         assert!(self.life(Life::is_finished), "it never ends");
-        let result = self.take_result();
-        self.drop_handle(true);
-        result
+        self.take_by_handle()
     }
 
     /// `Raw::cancel`.
@@ -1249,13 +1251,7 @@ fn three_claim_from_a_row_of(ends: bool, lends: bool, without: Without) {
     };
     let third = spawn(third);
     let is_run_here = row.run_here();
-    let result = if is_run_here {
-        let result = job.take_result();
-        job.drop_handle(true);
-        result
-    } else {
-        Job::wait(job)
-    };
+    let result = Job::wait_unless(job, is_run_here);
     worker.join().unwrap();
     let is_removed = third.join().unwrap();
     let expected = match (is_run_here, is_removed) {
@@ -1287,13 +1283,7 @@ fn a_waiter_takes_from_a_row(discards: bool, without: Without) {
             is_removed
         })
     };
-    let result = if row.run_in_place(discards) {
-        let result = job.take_result();
-        job.drop_handle(true);
-        result
-    } else {
-        Job::wait(job)
-    };
+    let result = Job::wait_unless(job, row.run_in_place(discards));
     worker.join().unwrap();
     match (third.join().unwrap(), discards) {
         (true, _) => assert_eq!(result, "cancelled"),
